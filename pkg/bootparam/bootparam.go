@@ -37,11 +37,11 @@ type Params struct {
 
 // IP is one bee.ip= value.
 type IP struct {
-	Method  string         // "dhcp", "off" or "static"
-	NIC     string         // name or MAC; empty: every physical NIC (dhcp, off) or the first with carrier (static)
-	Addr    netip.Prefix   // static only
-	Gateway netip.Addr     // optional
-	DNS     []netip.Addr   // optional
+	Method  string       // "dhcp", "off" or "static"
+	NIC     string       // name or MAC; empty: every physical NIC (dhcp, off) or the first with carrier (static)
+	Addr    netip.Prefix // static only
+	Gateway netip.Addr   // optional
+	DNS     []netip.Addr // optional
 }
 
 // VLAN is one bee.vlan= value: a tagged interface <NIC>.<ID>.
