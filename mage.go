@@ -1,0 +1,44 @@
+//go:build mage
+
+// The targets of bee's build: `go tool mage -l` lists them. Each is a few
+// lines; the work is in pkg/build.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/bee-os/bee/pkg/build/artifact"
+	"github.com/bee-os/bee/pkg/build/bench"
+	"github.com/bee-os/bee/pkg/build/check"
+	"github.com/bee-os/bee/pkg/build/fetch"
+	"github.com/bee-os/bee/pkg/build/live"
+	"github.com/bee-os/bee/pkg/build/resolve"
+)
+
+// Build makes images/kernel-initrd/<arch>/{vmlinuz,initrd.img,bom.json} (ARCH, MANIFEST=thin|server, BEE_AUTHORIZED_KEYS=file).
+func Build(ctx context.Context) error { return artifact.Build(ctx, artifact.FromEnv(os.Getenv)) }
+
+// Run builds, boots the result in QEMU and shows what it found (BEE_RUN=once ends after the summary; BEE_APPEND adds kernel parameters).
+func Run(ctx context.Context) error { return live.Run(ctx, os.Getenv, os.Stdout) }
+
+// Test vets the code and runs every test, the end-to-end ones in QEMU too.
+func Test(ctx context.Context) error { return check.Test(ctx, os.Stdout) }
+
+// Race runs the unit tests under the race detector (needs a C compiler).
+func Race(ctx context.Context) error { return check.Race(ctx, os.Stdout) }
+
+// Fuzz runs every fuzz target for FUZZTIME (default 60s) each.
+func Fuzz(ctx context.Context) error { return check.Fuzz(ctx, os.Getenv("FUZZTIME"), os.Stdout) }
+
+// Vuln asks the Go vulnerability database about every dependency (needs the internet).
+func Vuln(ctx context.Context) error { return check.Vuln(ctx, os.Stdout) }
+
+// Bench boots the image and its peer five times and prints medians; it never fails a test.
+func Bench(ctx context.Context) error { return bench.Run(ctx, os.Getenv, os.Stdout) }
+
+// Lock resolves new versions of every pinned input through signed indexes and rewrites bee.lock.
+func Lock(ctx context.Context) error { return resolve.Run(ctx, os.Stdout) }
+
+// Fetch downloads every pinned input into the cache, so that later builds need no network.
+func Fetch(ctx context.Context) error { return fetch.Run(ctx, os.Stdout) }

@@ -1,0 +1,131 @@
+// Package check runs bee's own checks: vet, staticcheck, the unit and
+// end-to-end tests, the race detector, the fuzz targets. It is the body of the
+// mage targets of the same names. os/exec is its job: every check is a process
+// of the Go tool.
+package check
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// Test runs go vet, staticcheck and every test. It stops at the first that
+// fails; its error names the command.
+func Test(ctx context.Context, out io.Writer) error {
+	steps := [][]string{
+		{"vet", "./..."},
+		{"vet", "-tags=mage", "."},
+		{"tool", "staticcheck", "./..."},
+		// One package after another: the end-to-end tests boot machines, and
+		// two at once on a small host would time each other out.
+		{"test", "-p=1", "-timeout=60m", "./..."},
+	}
+	for _, step := range steps {
+		if err := run(ctx, out, nil, step...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Race runs the unit tests under the race detector. The end-to-end tests are
+// left out: the code under test runs in the guest there.
+func Race(ctx context.Context, out io.Writer) error {
+	if _, err := exec.LookPath("gcc"); err != nil {
+		return fmt.Errorf("run race detector: it needs cgo and a C compiler: %w; install gcc", err)
+	}
+	list, err := output(ctx, "list", "./cmds/...", "./pkg/...")
+	if err != nil {
+		return err
+	}
+	args := []string{"test", "-race", "-timeout=30m"}
+	for _, pkg := range strings.Fields(list) {
+		if !strings.HasSuffix(pkg, "/pkg/build/e2e") {
+			args = append(args, pkg)
+		}
+	}
+	return run(ctx, out, []string{"CGO_ENABLED=1"}, args...)
+}
+
+// Vuln runs govulncheck, which asks the public Go vulnerability database.
+func Vuln(ctx context.Context, out io.Writer) error {
+	return run(ctx, out, nil, "tool", "govulncheck", "./...")
+}
+
+// Fuzz runs every fuzz target of the module for the given time each (a Go
+// duration; empty: 60s), one after another, since go test takes one at a time.
+func Fuzz(ctx context.Context, each string, out io.Writer) error {
+	if each == "" {
+		each = "60s"
+	}
+	if _, err := time.ParseDuration(each); err != nil {
+		return fmt.Errorf("parse FUZZTIME: %w", err)
+	}
+	list, err := output(ctx, "test", "-list=^Fuzz", "./cmds/...", "./pkg/...")
+	if err != nil {
+		return err
+	}
+	targets := fuzzTargets(strings.NewReader(list))
+	if len(targets) == 0 {
+		return errors.New("find fuzz targets: there is none; is this the module's root?")
+	}
+	for i, t := range targets {
+		fmt.Fprintf(out, "fuzz %d/%d %s %s\n", i+1, len(targets), t.pkg, t.name)
+		if err := run(ctx, out, nil, "test", "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+each, t.pkg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type fuzzTarget struct{ pkg, name string }
+
+// fuzzTargets reads the output of go test -list: the names of a package's
+// targets, then a line "ok <package> <time>".
+func fuzzTargets(r io.Reader) []fuzzTarget {
+	var out []fuzzTarget
+	var names []string
+	for s := bufio.NewScanner(r); s.Scan(); {
+		line := s.Text()
+		switch fields := strings.Fields(line); {
+		case strings.HasPrefix(line, "Fuzz"):
+			names = append(names, line)
+		case len(fields) > 1 && fields[0] == "ok":
+			for _, n := range names {
+				out = append(out, fuzzTarget{fields[1], n})
+			}
+			names = nil
+		}
+	}
+	return out
+}
+
+func run(ctx context.Context, out io.Writer, env []string, args ...string) error {
+	fmt.Fprintf(out, "go %s\n", strings.Join(args[:min(len(args), 5)], " "))
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go %s: %w", strings.Join(args[:min(len(args), 5)], " "), err)
+	}
+	return nil
+}
+
+func output(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, stderr.Bytes())
+	}
+	return string(out), nil
+}

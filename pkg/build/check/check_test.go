@@ -1,0 +1,16 @@
+package check
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestFuzzTargets(t *testing.T) {
+	const list = "FuzzA\nFuzzB\nok  \tbee/pkg/x\t0.01s\n?   \tbee/cmds/y\t[no test files]\nok  \tbee/pkg/z\t0.02s\nFuzzC\nok  \tbee/pkg/w\t0.01s\n"
+	got := fuzzTargets(strings.NewReader(list))
+	want := []fuzzTarget{{"bee/pkg/x", "FuzzA"}, {"bee/pkg/x", "FuzzB"}, {"bee/pkg/w", "FuzzC"}}
+	if !slices.Equal(got, want) {
+		t.Fatalf("fuzzTargets = %v, want %v", got, want)
+	}
+}
