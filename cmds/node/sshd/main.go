@@ -1,0 +1,18 @@
+// Sshd lets operators in over SSH: keys for root and bee, a password for bee
+// where the policy has one, shells, commands, SFTP, port forwarding.
+//
+//	sshd [ADDRESS:PORT]
+//
+// The default is port 22 on every IPv4 and IPv6 address. It needs what
+// sshsetup wrote to /run/bee/ssh, and /bin/sh and /bin/sftp-server.
+package main
+
+import (
+	"os"
+
+	"github.com/bee-os/bee/pkg/node/sshserver"
+)
+
+func main() {
+	os.Exit(sshserver.ServerMain(os.Args[1:], os.Stderr))
+}

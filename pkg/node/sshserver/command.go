@@ -1,0 +1,123 @@
+package sshserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bee-os/bee/pkg/bootparam"
+	"github.com/bee-os/bee/pkg/node/supervise/notify"
+)
+
+// SetupMain is the command sshsetup: Setup below "/", told to stderr (which
+// the supervisor logs) without the password and to the console with it.
+// Status 1 means that sshd has nothing to start with.
+func SetupMain(stderr io.Writer) int {
+	res, err := setupMain("/", "/proc/cmdline")
+	for _, w := range res.Warnings {
+		fmt.Fprintln(stderr, w)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "sshsetup:", err)
+		return 1
+	}
+	io.WriteString(stderr, res.LogText())
+	notify.Status(res.Fingerprint)
+	if err := toConsole("/dev/console", res.ConsoleText()); err != nil {
+		fmt.Fprintln(stderr, "sshsetup:", err) // the console's screen shows it again
+	}
+	return 0
+}
+
+func setupMain(dir, cmdlinePath string) (Result, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Result{}, fmt.Errorf("open root: %w", err)
+	}
+	defer root.Close()
+	cmdline, err := os.ReadFile(cmdlinePath)
+	params, _ := bootparam.Parse(string(cmdline)) // PID 1 shows its warnings
+	res, serr := Setup(root, params)
+	if err != nil {
+		res.Warnings = append(res.Warnings, fmt.Sprintf("kernel parameters ignored: %v", err))
+	}
+	return res, serr
+}
+
+// toConsole writes to a terminal that may be stopped by flow control: it waits
+// no longer than a second.
+func toConsole(device, text string) error {
+	done := make(chan error, 1)
+	go func() {
+		f, err := os.OpenFile(device, os.O_WRONLY|unix.O_NOCTTY, 0)
+		if err != nil {
+			done <- err
+			return
+		}
+		_, err = f.WriteString(text)
+		done <- errors.Join(err, f.Close())
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("write to console: %w", err)
+		}
+		return nil
+	case <-time.After(time.Second):
+		return fmt.Errorf("write to console: %s takes no bytes", device)
+	}
+}
+
+// ServerMain is the command sshd: it serves on address (":22") until TERM.
+func ServerMain(args []string, stderr io.Writer) int {
+	logger := log.New(stderr, "", 0) // the supervisor adds time and name
+	address := ":22"
+	if len(args) == 1 {
+		address = args[0]
+	}
+	if len(args) > 1 {
+		logger.Print("usage: sshd [ADDRESS:PORT]")
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	unix.Umask(0o022) // of the sessions
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		logger.Printf("keep descriptors from sessions: %v", err) // the supervisor's pipe
+	}
+	s, err := Load(os.DirFS("/"))
+	if err != nil {
+		logger.Print(err)
+		return 1
+	}
+	s.Log = logger
+	s.SFTP = []string{"/bin/sftp-server"}
+	s.Starter = &HostStarter{Cgroups: SessionCgroups, Log: logger}
+	l, err := Listen(ctx, address)
+	if err != nil {
+		logger.Printf("listen for SSH: %v", err)
+		return 1
+	}
+	notify.Ready()
+	if err := s.Serve(ctx, l); err != nil {
+		logger.Print(err)
+		return 1
+	}
+	return 0
+}
+
+// SFTPMain is the command sftp-server, which sshd starts as the session's user.
+func SFTPMain(stdin io.Reader, stdout io.WriteCloser, stderr io.Writer) int {
+	if err := ServeSFTP(stdin, stdout); err != nil {
+		fmt.Fprintln(stderr, "sftp-server:", err)
+		return 1
+	}
+	return 0
+}

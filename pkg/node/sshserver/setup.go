@@ -1,0 +1,215 @@
+package sshserver
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/bee-os/bee/pkg/bootparam"
+)
+
+// Files, below the root.
+const (
+	BakedKeysPath       = "etc/bee/authorized_keys"
+	Dir                 = "run/bee/ssh"
+	HostKeyPath         = Dir + "/host_key"
+	KeysPath            = Dir + "/authorized_keys"
+	PasswordHashPath    = Dir + "/password.hash"
+	ConsolePasswordPath = Dir + "/console-password" // the random one in clear, for the console's screen alone; RAM, 0600
+	FingerprintPath     = "run/bee/ssh-fingerprint"
+)
+
+// Result is what Setup found and made.
+type Result struct {
+	Fingerprint string // of the host key, SHA256:…
+	Keys        int    // that may log in
+	Password    string // the random one, if there is one; for the console only
+	PasswordSet bool   // bee.password_hash is in force
+	Warnings    []string
+}
+
+// Setup makes below root what sshd needs, from the keys baked into the image
+// and the kernel parameters. Run again it changes neither host key nor random
+// password. The policy: bee.password_hash is the operator's password if it is
+// there and sound; else keys alone, if there is one; else a random password.
+func Setup(root *os.Root, params bootparam.Params) (Result, error) {
+	var res Result
+	if err := root.MkdirAll(Dir, 0o755); err != nil {
+		return res, fmt.Errorf("make %s: %w", Dir, err)
+	}
+	if err := root.Chmod(Dir, 0o700); err != nil {
+		return res, fmt.Errorf("restrict %s: %w", Dir, err)
+	}
+	fingerprint, err := setupHostKey(root)
+	if err != nil {
+		return res, err
+	}
+	res.Fingerprint = fingerprint
+	keys, err := setupKeys(root, params.SSHKeys, &res)
+	if err != nil {
+		return res, err
+	}
+	res.Keys = keys
+	return res, setupPassword(root, params.PasswordHash, &res)
+}
+
+func setupHostKey(root *os.Root) (fingerprint string, err error) {
+	pemBytes, err := fs.ReadFile(root.FS(), HostKeyPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		if pemBytes, err = newHostKey(); err != nil {
+			return "", err
+		}
+		err = writeFile(root, HostKeyPath, pemBytes, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("set up host key: %w", err)
+	}
+	signer, err := parseHostKey(pemBytes)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w; delete it and run sshsetup again", HostKeyPath, err)
+	}
+	fingerprint = fingerprintOf(signer)
+	if err := writeFile(root, FingerprintPath, []byte(fingerprint+"\n"), 0o644); err != nil {
+		return "", fmt.Errorf("write fingerprint: %w", err)
+	}
+	return fingerprint, nil
+}
+
+func setupKeys(root *os.Root, fromParams []string, res *Result) (n int, err error) {
+	baked, err := fs.ReadFile(root.FS(), BakedKeysPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		res.Warnings = append(res.Warnings, fmt.Sprintf("ssh keys baked into the image ignored: %v", err))
+	}
+	all, warnings := ParseAuthorizedKeys(BakedKeysPath, baked)
+	res.Warnings = append(res.Warnings, warnings...)
+	for _, line := range fromParams {
+		keys, warnings := ParseAuthorizedKeys("bee.ssh_key", []byte(line))
+		all = append(all, keys...)
+		res.Warnings = append(res.Warnings, warnings...)
+	}
+	var b strings.Builder
+	seen := KeySet{}
+	for _, k := range all {
+		if _, ok := seen[string(k.blob)]; !ok {
+			seen[string(k.blob)] = k
+			b.WriteString(k.Line() + "\n")
+		}
+	}
+	if err := writeFile(root, KeysPath, []byte(b.String()), 0o600); err != nil {
+		return 0, fmt.Errorf("write authorised keys: %w", err)
+	}
+	return len(seen), nil
+}
+
+func setupPassword(root *os.Root, hash string, res *Result) error {
+	if hash != "" {
+		_, err := ParsePasswordHash(hash)
+		if err == nil {
+			res.PasswordSet = true
+			return errors.Join(writeFile(root, PasswordHashPath, []byte(hash+"\n"), 0o600), remove(root, ConsolePasswordPath))
+		}
+		res.Warnings = append(res.Warnings, fmt.Sprintf("kernel parameter bee.password_hash ignored: %v", err))
+	}
+	if res.Keys > 0 {
+		return errors.Join(remove(root, PasswordHashPath), remove(root, ConsolePasswordPath))
+	}
+	// Of an earlier run in this boot: what the console shows stays true.
+	shown, err := fs.ReadFile(root.FS(), ConsolePasswordPath)
+	switch {
+	case err == nil:
+		res.Password = strings.TrimSpace(string(shown))
+	case errors.Is(err, fs.ErrNotExist):
+		res.Password = GeneratePassword()
+	default:
+		return fmt.Errorf("read password of this boot: %w", err)
+	}
+	if err := writeFile(root, PasswordHashPath, []byte(HashPassword(res.Password)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write password hash: %w", err)
+	}
+	if err := writeFile(root, ConsolePasswordPath, []byte(res.Password+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write password for the console: %w", err)
+	}
+	return nil
+}
+
+// writeFile replaces a file as a whole.
+func writeFile(root *os.Root, name string, data []byte, mode fs.FileMode) error {
+	tmp := path.Join(path.Dir(name), "."+path.Base(name)+".new")
+	if err := remove(root, tmp); err != nil {
+		return err
+	}
+	f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, werr := f.Write(data)
+	merr := f.Chmod(mode) // whatever the umask
+	if err := errors.Join(werr, merr, f.Close()); err != nil {
+		return errors.Join(err, remove(root, tmp))
+	}
+	return root.Rename(tmp, name)
+}
+
+func remove(root *os.Root, name string) error {
+	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// ConsoleText is what the operator at the console must know.
+func (r Result) ConsoleText() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "ssh: host key %s\n", r.Fingerprint)
+	switch {
+	case r.Password != "":
+		fmt.Fprintf(&b, "ssh: log in as bee, password %s (this boot only)\n", r.Password)
+	case r.PasswordSet && r.Keys > 0:
+		fmt.Fprintf(&b, "ssh: log in as bee or root with one of %d keys, or as bee with the password of bee.password_hash\n", r.Keys)
+	case r.PasswordSet:
+		fmt.Fprintf(&b, "ssh: log in as bee with the password of bee.password_hash\n")
+	default:
+		fmt.Fprintf(&b, "ssh: log in as bee or root with one of %d keys; passwords are off\n", r.Keys)
+	}
+	return b.String()
+}
+
+// LogText is ConsoleText without the secret.
+func (r Result) LogText() string {
+	if r.Password != "" {
+		r.Password = "shown on the console"
+	}
+	return r.ConsoleText()
+}
+
+// Load reads what Setup made.
+func Load(root fs.FS) (*Server, error) {
+	pemBytes, err := fs.ReadFile(root, HostKeyPath)
+	if err != nil {
+		return nil, fmt.Errorf("read host key: %w; run sshsetup first", err)
+	}
+	s := &Server{Accounts: Accounts(), Limits: DefaultLimits(), Root: root}
+	if s.HostKey, err = parseHostKey(pemBytes); err != nil {
+		return nil, fmt.Errorf("%s: %w", HostKeyPath, err)
+	}
+	text, err := fs.ReadFile(root, KeysPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read authorised keys: %w", err)
+	}
+	keys, _ := ParseAuthorizedKeys(KeysPath, text) // Setup wrote what it found good
+	s.Keys = NewKeySet(keys)
+	hash, err := fs.ReadFile(root, PasswordHashPath)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("read password hash: %w", err)
+	default:
+		if s.Password, err = ParsePasswordHash(strings.TrimSpace(string(hash))); err != nil {
+			return nil, fmt.Errorf("%s: %w", PasswordHashPath, err)
+		}
+	}
+	return s, nil
+}
