@@ -107,7 +107,7 @@ func (s *Sandbox) Command(ctx context.Context, step Step) (*exec.Cmd, error) {
 // Run runs the step to its end. The error of a step that failed holds the end
 // of what it wrote to standard error, which goes to step.Stderr too.
 func (s *Sandbox) Run(ctx context.Context, step Step) error {
-	var tail tailWriter
+	var tail Tail
 	if step.Stderr == nil {
 		step.Stderr = &tail
 	} else {
@@ -146,7 +146,7 @@ func (s *Sandbox) check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write sandbox step: %w", err)
 	}
-	var tail tailWriter
+	var tail Tail
 	cmd := exec.CommandContext(ctx, s.helper)
 	cmd.Env = []string{enter.SpecEnv + "=" + string(text)}
 	cmd.Dir, cmd.SysProcAttr, cmd.Stderr = "/", attr, &tail

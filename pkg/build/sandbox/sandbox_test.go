@@ -202,7 +202,7 @@ func TestWrites(t *testing.T) {
 		t.Errorf("file written inside: %q, %v", b, err)
 	}
 	output(t, s, step("write", "/tmp/file"))
-	for _, path := range []string{"/file", "/usr/file", "/etc/file", "/usr/bin/probe", "/in/file", "/dev/file", "/proc/sys/kernel/hostname"} {
+	for _, path := range []string{"/file", "/usr/file", "/etc/file", "/usr/bin/probe", "/in/file", "/dev/file", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"} {
 		fails(t, s, "", step("write", path))
 	}
 	for _, path := range []string{"/", "/usr", "/in"} {

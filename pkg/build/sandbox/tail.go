@@ -8,13 +8,16 @@ import (
 // tailSize is how much of a step's standard error an error message may hold.
 const tailSize = 4096
 
-// tailWriter keeps the last bytes written to it.
-type tailWriter struct {
+// Tail is a writer that keeps the last 4 KiB written to it: the end of a step's
+// standard error, for messages. The zero value is ready; it is safe for
+// concurrent use.
+type Tail struct {
 	mu   sync.Mutex
 	last []byte
 }
 
-func (t *tailWriter) Write(p []byte) (int, error) {
+// Write implements io.Writer; it never fails.
+func (t *Tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last = append(t.last, p...)
@@ -24,14 +27,15 @@ func (t *tailWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tailWriter) String() string {
+// String is what is kept.
+func (t *Tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return string(t.last)
 }
 
 // indented is the text as it stands below an error's first line.
-func (t *tailWriter) indented() string {
+func (t *Tail) indented() string {
 	text := strings.TrimSpace(t.String())
 	if text == "" {
 		return ""

@@ -30,6 +30,29 @@ var mounts = []struct {
 	{"run", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=0755"},
 }
 
+// hostProc are the places of proc(5) that reach beyond the sandbox's own
+// namespaces and that the kernel guards by user id alone, not by capability: a
+// step of the host's root could set the host's core_pattern.
+var hostProc = []string{"sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi"}
+
+// closeProc makes them read-only.
+func closeProc() error {
+	for _, name := range hostProc {
+		path := filepath.Join("proc", name)
+		if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+			continue // not in this kernel
+		}
+		err := unix.Mount(path, path, "", unix.MS_BIND|unix.MS_REC, "")
+		if err == nil {
+			err = unix.MountSetattr(unix.AT_FDCWD, path, unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+		}
+		if err != nil {
+			return fmt.Errorf("close /%s to writing: %w", path, err)
+		}
+	}
+	return nil
+}
+
 // link is a symbolic link of the new root.
 type link struct{ name, to string }
 
@@ -81,6 +104,9 @@ func enterRoot(spec Spec) error {
 			}
 			return fmt.Errorf("mount /%s: %w", m.target, err)
 		}
+	}
+	if err := closeProc(); err != nil {
+		return err
 	}
 	for _, l := range append(links, devLinks...) {
 		if err := os.Symlink(l.to, l.name); err != nil {
