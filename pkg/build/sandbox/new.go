@@ -1,0 +1,46 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/bee-os/bee/pkg/build/fetch"
+	"github.com/bee-os/bee/pkg/build/lock"
+)
+
+// Store delivers the extracted trees of locked packages, in the order of the
+// entries; nothing may write there. debian.Store is one.
+type Store interface {
+	Trees(ctx context.Context, entries []lock.Entry) (dirs []string, err error)
+}
+
+// New makes a sandbox with the tools of the given packages. The merged tree is
+// kept in the cache and made anew only when an entry changes; until then the
+// store is not asked. Its error wraps ErrUnavailable when this host does not
+// let a sandbox be entered.
+func New(ctx context.Context, store Store, entries []lock.Entry) (*Sandbox, error) {
+	if len(entries) == 0 {
+		return nil, errors.New("make sandbox: no package is named; is the group in bee.lock?")
+	}
+	cache, err := fetch.CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.Name + " " + e.Version + " " + e.Arch + " " + e.SHA256
+	}
+	return open(ctx, filepath.Join(cache, "tools"), ids, func(ctx context.Context) ([]layer, error) {
+		dirs, err := store.Trees(ctx, entries)
+		if err != nil {
+			return nil, fmt.Errorf("make tools tree: %w", err)
+		}
+		layers := make([]layer, len(entries))
+		for i, e := range entries {
+			layers[i] = layer{e.Name, dirs[i]}
+		}
+		return layers, nil
+	})
+}
