@@ -1,0 +1,15 @@
+package services
+
+import "github.com/bee-os/bee/pkg/node/supervise"
+
+// console shows the machine's state on the serial and VGA consoles and opens a
+// shell there.
+func console() supervise.Service {
+	return supervise.Service{
+		Name:    "console",
+		Summary: "state of the machine on the consoles; Enter opens a shell",
+		Command: []string{"/bin/console"},
+		After:   []string{"sshd"},
+		Restart: supervise.Always,
+	}
+}

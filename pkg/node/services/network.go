@@ -1,0 +1,16 @@
+package services
+
+import "github.com/bee-os/bee/pkg/node/supervise"
+
+// network is ready as soon as it watches the links: a lease is a condition of
+// others, never something that a boot waits for.
+func network() supervise.Service {
+	return supervise.Service{
+		Name:     "network",
+		Summary:  "DHCP and router advertisements on every physical NIC",
+		Command:  []string{"/bin/netup"},
+		Wants:    []string{"localmount"},
+		Provides: []string{"carrier", "route"},
+		Restart:  supervise.Always,
+	}
+}

@@ -1,0 +1,37 @@
+// Package services holds what bee runs: one file a service and one ordered
+// list. The supervisor knows none of them; PID 1 joins the two.
+//
+// The order that must hold (DESIGN.md):
+//
+//	localmount
+//	├── sshsetup ── sshd          starts without any network
+//	├── coldplug                  modules for the devices that are there
+//	└── network                   DHCP on every physical NIC, for ever
+//	     └── nvidia
+//	          └── audit           after nvidia, exit status 0 always
+//
+// Only what SSH needs is a need; all else is order. Whatever does not help the
+// first SSH session waits until sshd had its chance, so that on a small
+// machine it does not take the processor from it.
+package services
+
+import (
+	"github.com/bee-os/bee/pkg/bootparam"
+	"github.com/bee-os/bee/pkg/node/supervise"
+)
+
+// All is every service of this boot, in the order in which a boot starts them.
+func All(p bootparam.Params) []supervise.Service {
+	return []supervise.Service{
+		localmount(),
+		coldplug(),
+		network(),
+		sshsetup(),
+		sshd(),
+		console(),
+		nvidia(p),
+		audit(),
+		timesync(),
+		logship(p),
+	}
+}

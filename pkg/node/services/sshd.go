@@ -1,0 +1,18 @@
+package services
+
+import "github.com/bee-os/bee/pkg/node/supervise"
+
+// sshd is what an operator looks through: it never gives up, is stopped last,
+// and needs no network.
+func sshd() supervise.Service {
+	return supervise.Service{
+		Name:        "sshd",
+		Summary:     "SSH server on port 22, IPv4 and IPv6",
+		Command:     []string{"/bin/sshd"},
+		Needs:       []string{"sshsetup"},
+		Restart:     supervise.Always,
+		StopLast:    true,
+		Critical:    true,
+		OOMScoreAdj: -900,
+	}
+}
