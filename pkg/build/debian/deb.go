@@ -7,7 +7,6 @@ package debian
 import (
 	"archive/tar"
 	"bufio"
-	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -163,23 +162,30 @@ func decompress(name string, r io.Reader) (io.ReadCloser, error) {
 	return out, nil
 }
 
-// Decompress returns the whole content of an index by the ending of its name
-// (none, .gz, .xz, .zst), no longer than limit bytes.
-func Decompress(name string, data []byte, limit int64) ([]byte, error) {
+// Decompress reads an index by the ending of its name (none, .gz, .xz, .zst).
+// More than limit bytes are an error.
+func Decompress(name string, r io.Reader, limit int64) (io.ReadCloser, error) {
 	if path.Ext(name) == "" {
-		return data, nil
+		name += ".tar" // not compressed
 	}
-	in, err := decompress(name, bytes.NewReader(data))
+	in, err := decompress(name, r)
 	if err != nil {
 		return nil, err
 	}
-	defer in.Close()
-	out, err := io.ReadAll(io.LimitReader(in, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("decompress %s: %w", name, err)
+	return &bounded{in, name, limit}, nil
+}
+
+// bounded fails where a plain LimitReader would feign an end.
+type bounded struct {
+	io.ReadCloser
+	name string
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, fmt.Errorf("decompress %s: it grows beyond the bound", b.name)
 	}
-	if int64(len(out)) > limit {
-		return nil, fmt.Errorf("decompress %s: more than %d bytes", name, limit)
-	}
-	return out, nil
+	return n, err
 }

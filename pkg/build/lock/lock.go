@@ -47,6 +47,7 @@ type Suite struct {
 // Group is a set of packages that one part of the build asks for together.
 type Group struct {
 	Name   string
+	Note   string   // why it is as it is; for people
 	Arches []string // resolved for each of them
 	Suites []string // a later one wins only with a higher version
 

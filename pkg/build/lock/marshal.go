@@ -48,6 +48,7 @@ func (f *File) Marshal() []byte {
 	for _, g := range f.Groups {
 		b.WriteString("\n")
 		field(&b, "Group", g.Name)
+		field(&b, "Note", strings.Fields(g.Note)...)
 		field(&b, "Architectures", g.Arches...)
 		field(&b, "Suites", g.Suites...)
 		field(&b, "Want", g.Want...)

@@ -61,7 +61,7 @@ var readers = map[string]func(*File, *stanza){
 	},
 	"Group": func(f *File, p *stanza) {
 		f.Groups = append(f.Groups, Group{
-			Name: p.word("Group"), Arches: p.words("Architectures"), Suites: p.words("Suites"),
+			Name: p.word("Group"), Note: strings.Join(p.Words("Note"), " "), Arches: p.words("Architectures"), Suites: p.words("Suites"),
 			Want: p.Words("Want"), Through: p.Words("Through"), Without: p.Words("Without"),
 			Alone: p.yes("Alone"), SameVersion: p.Words("Same-Version"),
 		})
@@ -79,7 +79,7 @@ var readers = map[string]func(*File, *stanza){
 var known = map[string][]string{
 	"Archive": {"Archive", "Mirrors", "Snapshot"},
 	"Suite":   {"Suite", "Archive", "Components", "Date"},
-	"Group":   {"Group", "Architectures", "Suites", "Want", "Through", "Without", "Alone", "Same-Version"},
+	"Group":   {"Group", "Note", "Architectures", "Suites", "Want", "Through", "Without", "Alone", "Same-Version"},
 	"Package": {"Package", "Version", "Architecture", "Suite", "Groups", "Filename", "Size", "SHA256"},
 }
 
