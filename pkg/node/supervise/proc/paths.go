@@ -10,7 +10,8 @@ import (
 
 // Paths watches for paths by inotify(7). It implements supervise.Paths.
 type Paths struct {
-	f *os.File
+	f  *os.File
+	fd int
 
 	mu      sync.Mutex
 	watched []*watchedPath
@@ -28,7 +29,7 @@ func NewPaths() (*Paths, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make inotify instance: %w", err)
 	}
-	return &Paths{f: os.NewFile(uintptr(fd), "inotify")}, nil
+	return &Paths{f: os.NewFile(uintptr(fd), "inotify"), fd: fd}, nil
 }
 
 // Watch implements supervise.Paths.
@@ -50,7 +51,7 @@ func (p *Paths) look(w *watchedPath, first bool) error {
 		syscall.IN_DELETE_SELF | syscall.IN_MOVE_SELF | syscall.IN_ONLYDIR
 	for dir := filepath.Dir(w.path); ; dir = filepath.Dir(dir) {
 		// The same directory again is the same watch.
-		_, err := syscall.InotifyAddWatch(int(p.f.Fd()), dir, mask)
+		_, err := syscall.InotifyAddWatch(p.fd, dir, mask)
 		if err == nil {
 			// A directory below may have appeared before the watch did.
 			if next := below(dir, w.path); next != w.path {

@@ -232,7 +232,7 @@ func (r *Runner) fork(c *child, ended func(syscall.WaitStatus)) (int, error) {
 	if !s.DropCaps && !s.NoNewPrivs {
 		return start()
 	}
-	return onRestrictedThread(s, start)
+	return r.onRestrictedThread(s, start)
 }
 
 // adjust sets what clone does not. It comes right after the start of the
@@ -254,13 +254,13 @@ func (r *Runner) adjust(pid int, s *supervise.Service) {
 // shall not have. Capability bounding set and no_new_privs belong to a thread
 // and are inherited by its children (capabilities(7), prctl(2)); the thread
 // ends with the goroutine that is locked to it.
-func onRestrictedThread(s *supervise.Service, start func() (int, error)) (int, error) {
+func (r *Runner) onRestrictedThread(s *supervise.Service, start func() (int, error)) (int, error) {
 	type result struct {
 		pid int
 		err error
 	}
 	out := make(chan result)
-	go func() {
+	r.spawn(func() {
 		runtime.LockOSThread() // and never unlocked
 		err := restrict(s)
 		if err != nil {
@@ -269,7 +269,7 @@ func onRestrictedThread(s *supervise.Service, start func() (int, error)) (int, e
 		}
 		pid, err := start()
 		out <- result{pid, err}
-	}()
+	})
 	res := <-out
 	return res.pid, res.err
 }

@@ -1,0 +1,78 @@
+package bringup
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bee-os/bee/pkg/bootparam"
+)
+
+// Early is what has to be there before the kernel's command line can be read.
+var Early = []Row{
+	Mount{Source: "proc", Target: "/proc", Type: "proc", Flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
+	Mount{Source: "sysfs", Target: "/sys", Type: "sysfs", Flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
+	Mount{Source: "devtmpfs", Target: "/dev", Type: "devtmpfs", Flags: unix.MS_NOSUID, Data: "mode=0755"},
+}
+
+// Table is the rest of early boot. cmdline is the kernel's own.
+func Table(p bootparam.Params, cmdline string) []Row {
+	const hidden = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	table := []Row{
+		// In case devtmpfs is not to be had.
+		Dev{"/dev/console", unix.S_IFCHR | 0o600, 5, 1},
+		Dev{"/dev/null", unix.S_IFCHR | 0o666, 1, 3},
+		Dev{"/dev/kmsg", unix.S_IFCHR | 0o644, 1, 11},
+		Dir{"/dev/pts", 0o755},
+		Mount{Source: "devpts", Target: "/dev/pts", Type: "devpts", Flags: unix.MS_NOSUID | unix.MS_NOEXEC, Data: "gid=5,mode=620,ptmxmode=666"},
+		Dir{"/dev/shm", 0o777 | os.ModeSticky},
+		Mount{Source: "shm", Target: "/dev/shm", Type: "tmpfs", Flags: unix.MS_NOSUID | unix.MS_NODEV, Data: "mode=1777"},
+		Symlink{"/proc/self/fd", "/dev/fd"},
+		Symlink{"/proc/self/fd/0", "/dev/stdin"},
+		Symlink{"/proc/self/fd/1", "/dev/stdout"},
+		Symlink{"/proc/self/fd/2", "/dev/stderr"},
+
+		// Root is in RAM already; these are mounts of their own for their limits
+		// and so that nothing set-uid or executable hides there.
+		Mount{Source: "run", Target: "/run", Type: "tmpfs", Flags: unix.MS_NOSUID | unix.MS_NODEV, Data: "mode=0755,size=20%"},
+		Mount{Source: "tmp", Target: "/tmp", Type: "tmpfs", Flags: unix.MS_NOSUID | unix.MS_NODEV, Data: "mode=1777,size=50%"},
+		Dir{"/run/bee", 0o755},
+		Dir{"/run/lock", 0o777 | os.ModeSticky},
+
+		Mount{Source: "cgroup2", Target: "/sys/fs/cgroup", Type: "cgroup2", Flags: hidden, Data: "nsdelegate,memory_recursiveprot"},
+		Mount{Source: "securityfs", Target: "/sys/kernel/security", Type: "securityfs", Flags: hidden, If: "/sys/kernel/security"},
+		Mount{Source: "efivarfs", Target: "/sys/firmware/efi/efivars", Type: "efivarfs", Flags: hidden, If: "/sys/firmware/efi/efivars"},
+		Mount{Source: "pstore", Target: "/sys/fs/pstore", Type: "pstore", Flags: hidden, If: "/sys/fs/pstore"},
+
+		// The three fingers ask PID 1 by SIGINT instead of resetting at once.
+		Sysctl{Key: "kernel.ctrl-alt-del", Value: "0"},
+		// The logs of services go to /dev/kmsg, at a rate that PID 1 limits.
+		Sysctl{Key: "kernel.printk_devkmsg", Value: "on"},
+		// A link or pipe in a sticky directory is no trap (sysctl/fs.rst).
+		Sysctl{Key: "fs.protected_symlinks", Value: "1"},
+		Sysctl{Key: "fs.protected_hardlinks", Value: "1"},
+		Sysctl{Key: "fs.protected_fifos", Value: "1"},
+		Sysctl{Key: "fs.protected_regular", Value: "2"},
+		Sysctl{Key: "kernel.kptr_restrict", Value: "1"},
+		// Who may ping without a set-uid program: every group.
+		Sysctl{Key: "net.ipv4.ping_group_range", Value: "0 2147483647", Optional: true},
+	}
+	if !p.Debug && !asksForMessages(cmdline) {
+		// Errors and worse reach the console: the boot log is for people.
+		table = append(table, Sysctl{Key: "kernel.printk", Value: "4 4 1 7"})
+	}
+	if p.RebootOnFailure {
+		table = append(table, Sysctl{Key: "kernel.panic", Value: "10"})
+	}
+	return table
+}
+
+// asksForMessages reports whether the command line says itself how much the
+// kernel writes to the console (kernel-parameters.txt).
+func asksForMessages(cmdline string) bool {
+	return slices.ContainsFunc(bootparam.Split(cmdline), func(w string) bool {
+		return w == "debug" || w == "ignore_loglevel" || strings.HasPrefix(w, "loglevel=")
+	})
+}
