@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
+	"slices"
 
+	"github.com/bee-os/bee/pkg/build/debian"
 	"github.com/bee-os/bee/pkg/build/fetch"
 	"github.com/bee-os/bee/pkg/build/lock"
 )
@@ -14,6 +17,29 @@ import (
 // entries; nothing may write there. debian.Store is one.
 type Store interface {
 	Trees(ctx context.Context, entries []lock.Entry) (dirs []string, err error)
+}
+
+// Open makes a sandbox with the tools of the named groups of the lock, for this
+// machine's architecture as Debian calls it. What is missing is fetched, with
+// progress written to progress.
+func Open(ctx context.Context, l *lock.File, progress io.Writer, arch string, groups ...string) (*Sandbox, error) {
+	var entries []lock.Entry
+	for _, g := range groups {
+		list := l.Group(g, arch)
+		if len(list) == 0 {
+			return nil, fmt.Errorf("make sandbox: group %q of %s has no package for %s; run `go tool mage lock`", g, lock.Name, arch)
+		}
+		for _, e := range list {
+			if !slices.ContainsFunc(entries, func(have lock.Entry) bool { return have.SHA256 == e.SHA256 }) {
+				entries = append(entries, e)
+			}
+		}
+	}
+	f, err := fetch.New(l, progress)
+	if err != nil {
+		return nil, err
+	}
+	return New(ctx, debian.NewStore(f), entries)
 }
 
 // New makes a sandbox with the tools of the given packages. The merged tree is

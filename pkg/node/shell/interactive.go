@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"syscall"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -30,14 +31,14 @@ func (sh *shell) interact() {
 		case err == nil:
 			return
 		case errors.Is(err, errAgain):
-			sh.status = statusInterrupt
+			sh.setStatus(statusInterrupt)
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			sh.exitTrap(context.Background())
 			return
 		default:
 			if !syntax.IsIncomplete(err) {
 				fmt.Fprintf(sh.stderr, "sh: %v\n", err)
-				sh.status = statusUsage
+				sh.setStatus(statusUsage)
 			}
 			if lines.end {
 				sh.exitTrap(context.Background())
@@ -85,4 +86,10 @@ func (sh *shell) runLine(stmts []*syntax.Stmt) bool {
 		fmt.Fprintln(sh.stderr)
 	}
 	return on
+}
+
+// setStatus makes $? say how a line ended that did not run.
+func (sh *shell) setStatus(status int) {
+	stmt := callStmt(litWord("sh:status"), litWord(strconv.Itoa(status)))
+	sh.status = sh.statusOf(sh.runner.Run(context.Background(), stmt))
 }

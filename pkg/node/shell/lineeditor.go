@@ -88,7 +88,7 @@ func (e *lineEditor) readLine() (string, error) {
 		prompt := e.sh.prompt(again)
 		line, err := e.edit(prompt)
 		if errors.Is(err, errAgain) && !again {
-			e.sh.status = statusInterrupt
+			e.sh.setStatus(statusInterrupt)
 			continue
 		}
 		return line, err

@@ -17,7 +17,7 @@ const Path = "run/bee/net.json"
 // State is the whole network as the service sees it.
 type State struct {
 	Hostname       string       `json:"hostname"`
-	HostnameSource string       `json:"hostname_source"` // "parameter", "dhcp" or "mac"
+	HostnameSource string       `json:"hostname_source"` // "parameter", "dhcp", "mac", or "default" while there is no NIC
 	Interfaces     []Interface  `json:"interfaces"`      // physical first, by name
 	DNS            []netip.Addr `json:"dns"`             // in the order of resolv.conf
 	Search         []string     `json:"search,omitempty"`
@@ -38,15 +38,23 @@ type Interface struct {
 	MTU       int            `json:"mtu"`
 	Metric    int            `json:"metric,omitempty"` // of its default route; lower wins
 	Lease     *Lease         `json:"lease,omitempty"`
+	DHCPv6    *Lease6        `json:"dhcpv6,omitempty"`
 }
 
-// Lease is a DHCPv4 lease (RFC 2131).
+// Lease is a DHCPv4 lease (RFC 2131). Times are zero where it never ends.
 type Lease struct {
 	Server   netip.Addr `json:"server"`
 	Acquired time.Time  `json:"acquired"`
 	Renew    time.Time  `json:"renew"`  // T1
 	Rebind   time.Time  `json:"rebind"` // T2
 	Expire   time.Time  `json:"expire"`
+}
+
+// Lease6 is what a DHCPv6 server gave (RFC 8415).
+type Lease6 struct {
+	Addresses []netip.Addr `json:"addresses"`
+	Acquired  time.Time    `json:"acquired"`
+	Expire    time.Time    `json:"expire"` // zero: never
 }
 
 // Read reads the state below root. Before the network service has written it

@@ -1,0 +1,100 @@
+package netup
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Where a host name comes from, as netstate shows it.
+const (
+	fromParameter = "parameter"
+	fromDHCP      = "dhcp"
+	fromMAC       = "mac"
+	fromNothing   = "default" // no interface yet
+)
+
+// defaultHostname is the name of a machine without any NIC.
+const defaultHostname = "bee"
+
+// first is the interface that names the machine; nil: there is none.
+func (s *service) first() *nic {
+	for _, n := range s.ordered(func(_, _ *nic) int { return 0 }) {
+		if len(n.MAC) > 0 {
+			return n
+		}
+	}
+	return nil
+}
+
+// ownHostname is the name without DHCP.
+func (s *service) ownHostname() (name, source string) {
+	if s.Params.Hostname != "" {
+		return s.Params.Hostname, fromParameter
+	}
+	if n := s.first(); n != nil {
+		return "bee-" + strings.ReplaceAll(n.mac(), ":", ""), fromMAC
+	}
+	return defaultHostname, fromNothing
+}
+
+// toldHostname is what servers are told (option 12, one label).
+func (s *service) toldHostname() string {
+	name, source := s.ownHostname()
+	if source == fromNothing {
+		return ""
+	}
+	label, _, _ := strings.Cut(name, ".")
+	return label
+}
+
+// nameMachine sets the host name: by parameter, else what DHCP offers on the
+// first interface that has an offer, else by hardware address. A name from DHCP
+// stays when its lease ends: a machine does not change its name for an outage.
+func (s *service) nameMachine() {
+	name, source := s.ownHostname()
+	if source != fromParameter {
+		offered := s.offeredHostname()
+		switch {
+		case offered != "" && offered != name: // servers repeat what they were told
+			name, source = offered, fromDHCP
+		case offered == "" && s.hostnameSource == fromDHCP:
+			return
+		}
+	}
+	if name == s.hostname && source == s.hostnameSource {
+		return
+	}
+	s.dirty = true
+	if name != s.hostname {
+		if err := s.setHostname(name); err != nil {
+			s.logf("%v", err)
+			return
+		}
+		s.logf("host name is %s (%s)", name, source)
+	}
+	s.hostname, s.hostnameSource = name, source
+}
+
+func (s *service) offeredHostname() string {
+	for _, n := range s.ordered(func(a, b *nic) int { return cmp.Compare(a.metric, b.metric) }) {
+		if n.lease4 != nil && n.lease4.Hostname != "" {
+			return n.lease4.Hostname
+		}
+	}
+	return ""
+}
+
+// setHostname tells the kernel, and the files where people look for the name.
+func (s *service) setHostname(name string) error {
+	if err := s.SetHostname(name); err != nil {
+		return fmt.Errorf("set host name %s: %w", name, err)
+	}
+	for _, file := range []string{"etc/hostname", "run/bee/hostname-done"} {
+		if err := writeFile(filepath.Join(s.Root, file), []byte(name+"\n"), 0o644); err != nil {
+			return fmt.Errorf("write host name: %w", err)
+		}
+	}
+	return nil
+}

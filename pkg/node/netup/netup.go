@@ -1,0 +1,219 @@
+// Package netup is the network service: it brings up every physical NIC at
+// once, keeps IPv4 addresses by DHCP or by hand, lets the kernel and DHCPv6
+// configure IPv6, and tells the rest of the node what came of it. It never
+// waits for a cable or a server and never gives up on either.
+//
+// Everything that is decided is decided in one goroutine, fed by a queue; what
+// may block (the DHCP clients, drivers that come up slowly) has its own.
+package netup
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/bee-os/bee/pkg/bootparam"
+	"github.com/bee-os/bee/pkg/node/netup/dhcp4"
+	"github.com/bee-os/bee/pkg/node/netup/dhcp6"
+	"github.com/bee-os/bee/pkg/node/netup/rtnl"
+)
+
+// Kernel is what the service needs of the kernel; rtnl.Kernel has it.
+type Kernel interface {
+	Next() ([]rtnl.Event, error)
+	Links() ([]rtnl.Link, error)
+	Addrs() ([]rtnl.Addr, error)
+	Routes() ([]rtnl.Route, error)
+	SetUp(index int) error
+	SetMTU(index, mtu int) error
+	AddVLAN(parent int, name string, id int) error
+	ReplaceAddr(rtnl.Addr) error
+	DeleteAddr(rtnl.Addr) error
+	ReplaceRoute(rtnl.Route) error
+	DeleteRoute(rtnl.Route) error
+}
+
+// Supervisor is told what the service is up to.
+type Supervisor interface {
+	Ready()
+	Status(text string)
+	Condition(name string, up bool)
+}
+
+// Config is what the service works with.
+type Config struct {
+	Params      bootparam.Params
+	Root        string // directory that holds run, etc, proc and sys: "/"
+	Kernel      Kernel
+	Supervisor  Supervisor
+	Out         io.Writer // a line for each event
+	OpenDHCP4   func(name string, index int) (dhcp4.Conn, error)
+	OpenDHCP6   func(name string, index int) (dhcp6.Conn, error)
+	Probe       func(ctx context.Context, index int, mac net.HardwareAddr, addr netip.Addr) (net.HardwareAddr, error) // nil: no conflict detection
+	Solicit     func(index int) error                                                                                 // router advertisements now; nil: wait for them
+	SetHostname func(name string) error                                                                               // sethostname(2)
+	Boottime    func() (time.Duration, error)                                                                         // CLOCK_BOOTTIME, clock_gettime(2)
+	MinLease    time.Duration                                                                                         // see dhcp4.Config; 0: its default
+}
+
+// Events of the service's own, beside those of rtnl.
+type (
+	kernelError struct{ err error }
+	dhcp4Event  struct {
+		index int
+		dhcp4.Event
+	}
+	dhcp6Event struct {
+		index int
+		dhcp6.Event
+	}
+	upFailed struct {
+		index int
+		err   error // nil: it is up now
+	}
+)
+
+type service struct {
+	Config
+	ctx     context.Context
+	root    fs.FS
+	queue   *queue
+	nics    map[int]*nic
+	others  map[int]rtnl.Link // interfaces that are not ours
+	statics []bootparam.IP    // by hand, for whichever interface has carrier first
+	claimed int               // index of the interface that got them; 0: none yet
+	duid    []byte
+
+	hostname, hostnameSource string
+	written                  published
+	dirty                    bool // something that others see changed
+	timer                    *time.Timer
+}
+
+// Run works until ctx ends and then leaves every address as it is. Its error
+// means that the kernel cannot be talked to.
+func Run(ctx context.Context, cfg Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := &service{
+		Config: cfg, ctx: ctx, root: os.DirFS(cfg.Root), queue: newQueue(),
+		nics: make(map[int]*nic), others: make(map[int]rtnl.Link), statics: unnamed(cfg.Params),
+		timer: time.NewTimer(time.Hour), dirty: true,
+	}
+	defer s.timer.Stop()
+	s.Supervisor.Ready() // changes are queued from here on
+	go s.queue.reader(ctx, s.Kernel)
+	if err := s.resync(); err != nil {
+		return err
+	}
+	for {
+		if s.dirty {
+			s.dirty = false
+			s.publish()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.timer.C:
+			s.forgetRADNS(time.Now())
+		case <-s.queue.wake:
+			for _, e := range s.queue.take() {
+				if err := s.handle(e); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+func (s *service) handle(e any) error {
+	switch e := e.(type) {
+	case rtnl.LinkChanged:
+		s.linkChanged(e.Link)
+	case rtnl.LinkGone:
+		s.linkGone(e.Index)
+	case rtnl.AddrChanged:
+		s.addrChanged(e.Addr)
+	case rtnl.AddrGone:
+		s.addrGone(e.Addr)
+	case rtnl.RoutesChanged:
+		s.routesChanged()
+	case rtnl.RAChanged:
+		s.raChanged(e.Index, e.Flags)
+	case rtnl.RADNS:
+		s.raDNS(e, time.Now())
+	case rtnl.Overrun:
+		return s.resync()
+	case dhcp4Event:
+		s.dhcp4Changed(e)
+	case dhcp6Event:
+		s.dhcp6Changed(e)
+	case upFailed:
+		s.upFailed(e)
+	case kernelError:
+		return fmt.Errorf("watch the network: %w", e.err)
+	}
+	return nil
+}
+
+// resync takes the whole state from the kernel: at the start, and when changes
+// came faster than they could be read.
+func (s *service) resync() error {
+	routes, err := s.Kernel.Routes()
+	if err != nil {
+		return err
+	}
+	addrs, err := s.Kernel.Addrs()
+	if err != nil {
+		return err
+	}
+	links, err := s.Kernel.Links()
+	if err != nil {
+		return err
+	}
+	seen := make(map[int]bool)
+	for _, l := range links {
+		seen[l.Index] = true
+	}
+	for _, index := range slices.Sorted(maps.Keys(s.nics)) {
+		if !seen[index] {
+			s.linkGone(index)
+		} else {
+			clear(s.nics[index].addrs)
+		}
+	}
+	maps.DeleteFunc(s.others, func(index int, _ rtnl.Link) bool { return !seen[index] })
+	for _, l := range links {
+		if s.nics[l.Index] == nil {
+			s.addLink(l, addrs, routes)
+		}
+	}
+	for _, a := range addrs {
+		s.addrChanged(a)
+	}
+	for _, l := range links {
+		s.linkChanged(l)
+	}
+	s.setGateways(routes)
+	s.dirty = true
+	return nil
+}
+
+func (s *service) logf(format string, args ...any) {
+	fmt.Fprintf(s.Out, format+"\n", args...)
+}
+
+// debug says what only who looks for a fault wants to read.
+func (s *service) debug(name string) func(error) {
+	if !s.Params.Debug {
+		return func(error) {}
+	}
+	return func(err error) { s.logf("%s: %v", name, err) }
+}
