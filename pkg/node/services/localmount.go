@@ -1,0 +1,17 @@
+package services
+
+import (
+	"github.com/bee-os/bee/pkg/node/bringup"
+	"github.com/bee-os/bee/pkg/node/supervise"
+)
+
+// localmount is the root of the graph. It runs inside PID 1: nothing that it
+// needs can be missing from the image.
+func localmount() supervise.Service {
+	return supervise.Service{
+		Name:    "localmount",
+		Summary: "directories and /etc/fstab",
+		Kind:    supervise.Oneshot,
+		Func:    bringup.LocalMount,
+	}
+}
