@@ -1,0 +1,122 @@
+// Package bom is the bill of materials of an image: what is in it, of which
+// version, and where it came from. The builder writes it beside the image and
+// into it; the node, its console and motd read it. It is pure.
+package bom
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+// Path is where a node finds its own, relative to the root.
+const Path = "etc/bee/bom.json"
+
+// Schema is the version of the file's form. A reader refuses a newer one.
+const Schema = 1
+
+// Version is bee's own.
+const Version = "0.1.0"
+
+// BOM is the whole bill. Lists are sorted, so that the same inputs give the
+// same bytes.
+type BOM struct {
+	Schema    int       `json:"schema"`
+	Name      string    `json:"name"` // "bee"
+	Version   string    `json:"version"`
+	Variant   string    `json:"variant"` // the manifest: thin, server
+	Arch      string    `json:"arch"`    // as Go calls it
+	Kernel    string    `json:"kernel"`  // release, as uname -r says
+	BuildDate time.Time `json:"build_date"`
+	Go        string    `json:"go"` // toolchain
+
+	RAM      RAM       `json:"ram"`
+	Inputs   []Input   `json:"inputs"`  // from bee.lock
+	GoMods   []GoMod   `json:"go_mods"` // linked into the programs
+	Commands []string  `json:"commands"`
+	Modules  []Module  `json:"modules"`
+	Firmware []Blob    `json:"firmware"`
+	Missing  []Missing `json:"missing_firmware"` // declared by a module, not in the image
+}
+
+// RAM is what the image takes once it is unpacked, bytes.
+type RAM struct {
+	Unpacked int64 `json:"unpacked"` // files, each rounded up to pages
+	Budget   int64 `json:"budget"`   // what the manifest allows
+}
+
+// Input is one pinned package that the image was made of.
+type Input struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Arch    string `json:"arch"`
+	SHA256  string `json:"sha256"`
+}
+
+// GoMod is one Go module with the checksum of go.sum.
+type GoMod struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+	Sum     string `json:"sum,omitempty"`
+}
+
+// Module is one kernel module.
+type Module struct {
+	Name string `json:"name"`
+	Path string `json:"path"` // below /lib/modules/<kernel>
+}
+
+// Blob is one firmware file.
+type Blob struct {
+	Path   string `json:"path"` // below /lib/firmware
+	Size   int64  `json:"size"` // bytes, as it lies in the image
+	SHA256 string `json:"sha256"`
+}
+
+// Missing is a firmware file that a module of the image declares and the image
+// has not.
+type Missing struct {
+	File   string `json:"file"`
+	Module string `json:"module"`
+	Why    string `json:"why"`
+}
+
+// Encode gives the file's bytes.
+func (b BOM) Encode() ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
+	if err := e.Encode(b); err != nil {
+		return nil, fmt.Errorf("encode bom: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// Decode reads a bill. Unknown fields are passed over, an unknown schema is an
+// error.
+func Decode(text []byte) (BOM, error) {
+	var b BOM
+	if err := json.Unmarshal(text, &b); err != nil {
+		return BOM{}, fmt.Errorf("decode bom: %w", err)
+	}
+	if b.Schema < 1 || b.Schema > Schema {
+		return BOM{}, fmt.Errorf("decode bom: schema %d; this program knows 1 to %d", b.Schema, Schema)
+	}
+	if b.Name != "bee" {
+		return BOM{}, errors.New("decode bom: this is not bee's")
+	}
+	return b, nil
+}
+
+// Read reads the bill of the node whose root is given.
+func Read(root fs.FS) (BOM, error) {
+	text, err := fs.ReadFile(root, Path)
+	if err != nil {
+		return BOM{}, fmt.Errorf("read bom: %w", err)
+	}
+	return Decode(text)
+}
