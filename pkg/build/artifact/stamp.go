@@ -1,0 +1,123 @@
+package artifact
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// stamp remembers what the files of a folder were made of, so that a build
+// with nothing to do ends at once. The builder's own sources count too.
+type stamp struct {
+	file    string // in the cache
+	sources string // digest
+}
+
+// record is the stamp's file.
+type record struct {
+	Sources string
+	Outputs map[string]state
+}
+
+// state is enough to see that a file was touched.
+type state struct {
+	Size int64
+	Time time.Time
+}
+
+// inputs of a build below the checkout.
+var inputs = []string{"bee.lock", "go.mod", "go.sum", "cmds", "pkg", "initramfs", "kernel-config", "firmware-list", "templates", "boot"}
+
+func newStamp(c Config, dir string, keys []byte) (stamp, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %s %s %d %x\n", runtime.Version(), c.Arch, c.Manifest, c.Date.Unix(), sha256.Sum256(keys))
+	for _, in := range inputs {
+		err := filepath.WalkDir(filepath.Join(c.Root, in), func(name string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && d.Name() == "testdata":
+				return filepath.SkipDir
+			case d.IsDir(), strings.HasSuffix(name, "_test.go"):
+				return nil
+			}
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			fi, err := d.Info()
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(c.Root, name)
+			fmt.Fprintf(h, "%s %o %x\n", rel, fi.Mode()&0o111, sha256.Sum256(text))
+			return err
+		})
+		if err != nil {
+			return stamp{}, err
+		}
+	}
+	id := sha256.Sum256([]byte(dir))
+	return stamp{
+		file:    filepath.Join(c.Cache, "built", hex.EncodeToString(id[:8])+".json"),
+		sources: hex.EncodeToString(h.Sum(nil)),
+	}, nil
+}
+
+// fresh says whether the outputs are those that were made of these sources.
+func (s stamp) fresh(outputs []string) bool {
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		return false
+	}
+	var r record
+	if json.Unmarshal(text, &r) != nil || r.Sources != s.sources {
+		return false
+	}
+	for _, o := range outputs {
+		fi, err := os.Stat(o)
+		was, ok := r.Outputs[o]
+		if err != nil || !ok || fi.Size() != was.Size || !fi.ModTime().Equal(was.Time) {
+			return false
+		}
+	}
+	return true
+}
+
+// forget makes sure that a build which ends half-way is not taken for done.
+func (s stamp) forget() error {
+	if err := os.Remove(s.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (s stamp) keep(outputs []string) error {
+	r := record{Sources: s.sources, Outputs: make(map[string]state)}
+	for _, o := range outputs {
+		fi, err := os.Stat(o)
+		if err != nil {
+			return err
+		}
+		r.Outputs[o] = state{fi.Size(), fi.ModTime()}
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(s.file, text, 0o644)
+}

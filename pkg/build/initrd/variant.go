@@ -1,0 +1,159 @@
+package initrd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bee-os/bee/pkg/build/deb822"
+)
+
+// Variant says what goes into an image: a file initramfs/<name>.manifest, one
+// stanza in the format of deb822(5). Lists of an included variant come first.
+type Variant struct {
+	Name    string
+	Summary string
+
+	Core      []string // u-root core commands
+	Node      []string // commands of cmds/node
+	Modules   []string // module names, or folders below kernel/ that end in '/'
+	Without   []string // the same, left out although a folder has them
+	Raw       []string // modules stored without compression: those a boot waits for
+	Load      []string // modules that are loaded whether or not a device asks
+	Firmware  []string // lists in firmware-list/
+	Data      []string // files of the lock's group "data": pci.ids
+	Microcode bool     // early archive for Intel and AMD processors
+	Zstd      bool     // programs are compressed: a smaller file that starts later
+
+	Budget int64 // bytes of RAM that the unpacked image may take
+}
+
+// ReadVariant reads <name>.manifest from fsys.
+func ReadVariant(fsys fs.FS, name string) (Variant, error) {
+	return readVariant(fsys, name, nil)
+}
+
+func readVariant(fsys fs.FS, name string, from []string) (Variant, error) {
+	if slices.Contains(from, name) {
+		return Variant{}, fmt.Errorf("read manifest %q: it includes itself: %s", name, strings.Join(append(from, name), " → "))
+	}
+	if name == "" || strings.ContainsAny(name, "/\\ ") {
+		return Variant{}, fmt.Errorf("read manifest %q: this is no manifest's name; there are: %s", name, strings.Join(Variants(fsys), ", "))
+	}
+	file := name + ".manifest"
+	f, err := fsys.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Variant{}, fmt.Errorf("read manifest %q: there is none of that name in initramfs/; there are: %s", name, strings.Join(Variants(fsys), ", "))
+	}
+	if err != nil {
+		return Variant{}, fmt.Errorf("read manifest: %w", err)
+	}
+	defer f.Close()
+	stanzas, err := deb822.Parse(f)
+	if err != nil {
+		return Variant{}, fmt.Errorf("parse initramfs/%s: %w", file, err)
+	}
+	if len(stanzas) != 1 {
+		return Variant{}, fmt.Errorf("parse initramfs/%s: %d stanzas where one was expected", file, len(stanzas))
+	}
+	var v Variant
+	if base := stanzas[0].Get("Include"); base != "" {
+		if v, err = readVariant(fsys, base, append(from, name)); err != nil {
+			return Variant{}, err
+		}
+	}
+	if err := v.apply(stanzas[0]); err != nil {
+		return Variant{}, fmt.Errorf("parse initramfs/%s: %w", file, err)
+	}
+	if v.Name != name {
+		return Variant{}, fmt.Errorf("parse initramfs/%s: it calls itself %q", file, v.Name)
+	}
+	return v, nil
+}
+
+// Variants are the names of all manifests in fsys.
+func Variants(fsys fs.FS) []string {
+	files, err := fs.Glob(fsys, "*.manifest")
+	if err != nil {
+		return nil // only for a bad pattern
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(f, ".manifest")
+	}
+	return files
+}
+
+func (v *Variant) apply(s deb822.Stanza) error {
+	lists := map[string]*[]string{
+		"core": &v.Core, "node": &v.Node, "modules": &v.Modules, "without-modules": &v.Without, "raw-modules": &v.Raw,
+		"load": &v.Load, "firmware": &v.Firmware, "data": &v.Data,
+	}
+	for _, f := range s.Fields {
+		var err error
+		name := strings.ToLower(f.Name)
+		switch name {
+		case "variant":
+			v.Name = f.Value
+		case "summary":
+			v.Summary = f.Value
+		case "include":
+		case "microcode":
+			v.Microcode, err = yesNo(f.Value)
+		case "programs":
+			switch f.Value {
+			case "raw":
+				v.Zstd = false
+			case "zstd":
+				v.Zstd = true
+			default:
+				err = fmt.Errorf("%q is neither raw nor zstd", f.Value)
+			}
+		case "ram-budget":
+			v.Budget, err = size(f.Value)
+		default:
+			list, ok := lists[name]
+			if !ok {
+				return fmt.Errorf("line %d: unknown field %q", f.Line, f.Name)
+			}
+			for _, word := range strings.Fields(f.Value) {
+				if slices.Contains(*list, word) {
+					return fmt.Errorf("line %d: %s names %q twice", f.Line, f.Name, word)
+				}
+				*list = append(*list, word)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %s: %w", f.Line, f.Name, err)
+		}
+	}
+	switch {
+	case v.Name == "":
+		return errors.New("the field Variant is missing")
+	case v.Budget <= 0:
+		return errors.New("the field RAM-Budget is missing: how much RAM may the unpacked image take, such as 128 MiB?")
+	}
+	return nil
+}
+
+func yesNo(s string) (bool, error) {
+	switch s {
+	case "yes":
+		return true, nil
+	case "no":
+		return false, nil
+	}
+	return false, fmt.Errorf("%q is neither yes nor no", s)
+}
+
+// size reads "N MiB" as bytes.
+func size(s string) (int64, error) {
+	n, ok := strings.CutSuffix(s, " MiB")
+	v, err := strconv.ParseInt(n, 10, 32)
+	if !ok || err != nil || v <= 0 {
+		return 0, fmt.Errorf("%q is no size such as 128 MiB", s)
+	}
+	return v << 20, nil
+}
