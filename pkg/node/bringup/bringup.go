@@ -125,7 +125,7 @@ func (s Sysctl) do(root string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(s.Value)
+	_, err = f.WriteString(s.Value + "\n") // printk_devkmsg insists on the newline
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
