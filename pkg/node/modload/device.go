@@ -1,0 +1,122 @@
+package modload
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Device is something that asks for a driver.
+type Device struct {
+	Path     string // below /sys: devices/pci0000:00/0000:00:03.0
+	Modalias string
+	Bound    bool // has a driver now
+}
+
+// Devices lists what has a modalias below sys/bus of root (kernel:
+// Documentation/ABI/testing/sysfs-bus-pci and the like), network devices
+// first: an operator waits for them. What vanishes while it is looked at is
+// left out; the error names what could not be read otherwise, the list holds
+// the rest.
+func Devices(root fs.FS) ([]Device, error) {
+	buses, err := fs.ReadDir(root, "sys/bus")
+	if err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	var list []Device
+	var errs []error
+	for _, bus := range buses {
+		dir := path.Join("sys/bus", bus.Name(), "devices")
+		devices, err := fs.ReadDir(root, dir)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, fmt.Errorf("list devices: %w", err))
+			}
+			continue
+		}
+		for _, d := range devices {
+			dev, ok, err := readDevice(root, path.Join(dir, d.Name()))
+			if err != nil {
+				errs = append(errs, err)
+			}
+			if ok {
+				list = append(list, dev)
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Device) int { return rank(a.Modalias) - rank(b.Modalias) })
+	return list, errors.Join(errs...)
+}
+
+// readDevice reads the device behind a link of sys/bus.
+func readDevice(root fs.FS, name string) (Device, bool, error) {
+	text, err := fs.ReadFile(root, path.Join(name, "modalias"))
+	if err != nil {
+		if gone(err) {
+			return Device{}, false, nil
+		}
+		return Device{}, false, fmt.Errorf("read device: %w", err)
+	}
+	alias := strings.TrimSpace(string(text))
+	if alias == "" {
+		return Device{}, false, nil
+	}
+	d := Device{Path: strings.TrimPrefix(name, "sys/"), Modalias: alias}
+	if to, err := fs.ReadLink(root, name); err == nil {
+		d.Path = strings.TrimPrefix(path.Join(path.Dir(name), to), "sys/")
+	}
+	_, err = fs.Stat(root, path.Join(name, "driver"))
+	d.Bound = err == nil
+	return d, true, nil
+}
+
+// gone says that an attribute is not there, or its device went while it was
+// read.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoDevice)
+}
+
+// rank orders devices: network, storage, the rest.
+func rank(alias string) int {
+	switch {
+	case isNetwork(alias):
+		return 0
+	case strings.HasPrefix(alias, "pci:") && strings.Contains(alias, "bc01"), strings.HasPrefix(alias, "virtio:d00000002v"), strings.HasPrefix(alias, "virtio:d00000008v"):
+		return 1
+	}
+	return 2
+}
+
+// isNetwork says that a modalias is that of a network card: PCI class 02,
+// virtio device 1 (virtio specification 5), Hyper-V's and Xen's.
+func isNetwork(alias string) bool {
+	switch bus, rest, _ := strings.Cut(alias, ":"); bus {
+	case "pci":
+		return strings.Contains(rest, "bc02")
+	case "virtio":
+		return strings.HasPrefix(rest, "d00000001v")
+	case "vmbus":
+		return strings.HasPrefix(rest, "635161f83edfc546913ff2d2f965ed0e")
+	case "xen":
+		return rest == "vif"
+	}
+	return false
+}
+
+// mustHaveDriver says that a device is of a kind that is useless without a
+// driver: mass storage, network, display, serial attached and accelerators
+// (PCI classes 01, 02, 03, 0c and 12). Bridges and the like live without one.
+func mustHaveDriver(alias string) bool {
+	_, class, ok := strings.Cut(alias, "bc")
+	if !ok || !strings.HasPrefix(alias, "pci:") || len(class) < 2 {
+		return false
+	}
+	switch class[:2] {
+	case "01", "02", "03", "12":
+		return true
+	}
+	return false
+}

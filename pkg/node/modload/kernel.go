@@ -1,0 +1,63 @@
+package modload
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// errNoDevice is what reading an attribute of a device that went gives.
+var errNoDevice error = unix.ENODEV
+
+// compressedFile is MODULE_INIT_COMPRESSED_FILE (finit_module(2)).
+const compressedFile = 4
+
+// lowNice is the niceness of threads that insert what nobody waits for: the
+// kernel unpacks and links a module on the caller's time.
+const lowNice = 10
+
+// Kernel inserts modules by finit_module(2). It needs CAP_SYS_MODULE.
+type Kernel struct{ Root string }
+
+// Insert implements Inserter.
+func (k Kernel) Insert(file, options string, low bool) error {
+	f, err := os.Open(k.Root + "/" + file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	flags := 0
+	if !strings.HasSuffix(file, ".ko") {
+		flags = compressedFile
+	}
+	if low {
+		// Never unlocked: the thread ends with the goroutine and takes its
+		// niceness with it.
+		done := make(chan error)
+		go func() {
+			runtime.LockOSThread()
+			if err := unix.Setpriority(unix.PRIO_PROCESS, 0, lowNice); err != nil {
+				done <- err
+				return
+			}
+			done <- unix.FinitModule(int(f.Fd()), options, flags)
+		}()
+		err = <-done
+	} else {
+		err = unix.FinitModule(int(f.Fd()), options, flags)
+	}
+	switch err {
+	case nil, unix.EEXIST: // EEXIST: loaded already
+		return nil
+	case unix.ENODEV:
+		return fmt.Errorf("%w: it found no device it can drive", err)
+	case unix.EBADMSG, unix.ENOEXEC, unix.EINVAL, unix.EIO:
+		return fmt.Errorf("%w: the file is damaged or of another kernel; build the image anew", err)
+	case unix.EKEYREJECTED, unix.EPERM:
+		return fmt.Errorf("%w: the kernel refuses it; is lockdown on, and the module not signed?", err)
+	}
+	return err
+}

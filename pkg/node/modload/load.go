@@ -1,0 +1,177 @@
+package modload
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bee-os/bee/pkg/kmod"
+	"github.com/bee-os/bee/pkg/node/modload/modstate"
+)
+
+// Inserter puts one module into the kernel: Kernel does it for real. low asks
+// for a low priority: nobody waits for this one.
+type Inserter interface {
+	Insert(file, options string, low bool) error
+}
+
+// errForbidden is the fate of a module on a blacklist.
+var errForbidden = errors.New("blacklisted")
+
+// Loader loads modules with what they need, each once, independent ones at the
+// same time. It is safe for concurrent use.
+type Loader struct {
+	Root     fs.FS
+	Dir      string // lib/modules/<release>
+	Index    *kmod.Index
+	Policy   Policy
+	Inserter Inserter
+	Parallel int // modules inserted at the same time
+
+	once  sync.Once
+	slots chan struct{}
+	mu    sync.Mutex
+	jobs  map[string]*job
+	log   []modstate.Module
+}
+
+// job is one module's way into the kernel.
+type job struct {
+	done chan struct{}
+	err  error
+}
+
+// Load loads a module and everything it needs, and returns when that is done.
+// wanted says who asked. low is passed to the Inserter.
+func (l *Loader) Load(name, wanted string, low bool) error {
+	l.once.Do(func() {
+		l.slots = make(chan struct{}, max(1, l.Parallel))
+		l.jobs = make(map[string]*job)
+	})
+	return l.load(kmod.Normalize(name), wanted, low)
+}
+
+func (l *Loader) load(name, wanted string, low bool) error {
+	if l.Index.Builtin(name) {
+		return nil
+	}
+	l.mu.Lock()
+	j, running := l.jobs[name]
+	if !running {
+		j = &job{done: make(chan struct{})}
+		l.jobs[name] = j
+	}
+	l.mu.Unlock()
+	if running {
+		<-j.done
+		return j.err
+	}
+	defer close(j.done)
+	j.err = l.insert(name, wanted, low)
+	return j.err
+}
+
+// insert waits for what the module needs and inserts it.
+func (l *Loader) insert(name, wanted string, low bool) error {
+	if l.Policy.Forbidden(name) {
+		return errForbidden
+	}
+	file, ok := l.Index.Path(name)
+	if !ok {
+		err := fmt.Errorf("load module %s: %w", name, kmod.ErrNotFound)
+		l.record(modstate.Module{Name: name, Wanted: wanted, Error: err.Error()})
+		return err
+	}
+	needs := slices.DeleteFunc(l.Index.Deps(name), func(d string) bool { return l.leadsBack(d, name) })
+	errs := make([]error, len(needs))
+	var wg sync.WaitGroup
+	for i, d := range needs {
+		wg.Go(func() { errs[i] = l.load(d, "", low) })
+	}
+	pre, _ := l.Index.Soft(name)
+	for _, p := range pre {
+		for _, m := range l.Index.Resolve(p) {
+			if !l.leadsBack(m, name) {
+				wg.Go(func() { l.load(m, "", low) }) // wanted, not needed: its own record tells
+			}
+		}
+	}
+	wg.Wait()
+	options := l.Policy.Options(name)
+	for i, err := range errs {
+		if err != nil {
+			err = fmt.Errorf("load module %s: it needs %s: %w", name, needs[i], err)
+			l.record(modstate.Module{Name: name, Options: options, Wanted: wanted, Error: err.Error()})
+			return err
+		}
+	}
+	if _, err := fs.Stat(l.Root, path.Join("sys/module", name, "initstate")); err == nil {
+		return nil // somebody was faster
+	}
+	l.slots <- struct{}{}
+	began := time.Now()
+	err := l.Inserter.Insert(path.Join(l.Dir, file), options, low)
+	took := time.Since(began)
+	<-l.slots
+	m := modstate.Module{Name: name, Options: options, Wanted: wanted, Duration: took}
+	if err != nil {
+		err = fmt.Errorf("load module %s: %w", name, err)
+		m.Error = err.Error()
+	}
+	l.record(m)
+	return err
+}
+
+// leadsBack says whether what a module needs leads back to name. Soft
+// dependencies may form such circles; whoever waited in one would wait for
+// ever.
+func (l *Loader) leadsBack(module, name string) bool {
+	order, _ := l.Index.Closure(module) // an unknown name leads nowhere
+	return slices.Contains(order, name)
+}
+
+func (l *Loader) record(m modstate.Module) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.log = append(l.log, m)
+}
+
+// Retry forgets how a module failed, so that a device that comes again gets
+// another try.
+func (l *Loader) Retry(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j := l.jobs[kmod.Normalize(name)]
+	if j == nil {
+		return
+	}
+	select {
+	case <-j.done:
+		if j.err != nil {
+			delete(l.jobs, kmod.Normalize(name))
+		}
+	default:
+	}
+}
+
+// Log is what became of every module so far: loaded and failed, by name.
+func (l *Loader) Log() (loaded, failed []modstate.Module) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.log {
+		if m.Error == "" {
+			loaded = append(loaded, m)
+		} else {
+			failed = append(failed, m)
+		}
+	}
+	byName := func(a, b modstate.Module) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortStableFunc(loaded, byName)
+	slices.SortStableFunc(failed, byName)
+	return loaded, failed
+}

@@ -1,0 +1,269 @@
+// Package modload loads the kernel modules that the machine's devices ask for:
+// modalias from sysfs and uevents, modules.alias, dependency order,
+// finit_module, independent modules at the same time, network cards first.
+// What has no driver in the image is told with the module and the firmware
+// that it wanted; one module that fails stops no other.
+package modload
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bee-os/bee/pkg/kmod"
+	"github.com/bee-os/bee/pkg/node/modload/modstate"
+)
+
+// loadList names modules that are loaded whether or not a device asks, one a
+// line, beside the tables.
+const loadList = "bee.load"
+
+// Service is coldplug.
+type Service struct {
+	Root   string // directory that holds sys, lib and run: "/"
+	Loader *Loader
+	Out    io.Writer
+	Events interface{ Next() (Uevent, error) } // nil: none are served
+
+	Ready    func()
+	Degraded func(reason string)
+
+	fsys    fs.FS
+	hints   *kmod.Hints
+	orphans map[string]modstate.Orphan // by device
+	told    map[string]bool            // failures that were logged
+}
+
+// Run does the first pass, says that it is ready, and serves uevents until
+// they end. It returns an error only where those cannot be received.
+func (s *Service) Run(ctx context.Context) error {
+	s.fsys = os.DirFS(s.Root)
+	s.orphans = make(map[string]modstate.Orphan)
+	s.told = make(map[string]bool)
+	s.firstPass()
+	s.tell(true)
+	s.Ready()
+	if _, failed := s.Loader.Log(); len(failed) > 0 {
+		s.Degraded(fmt.Sprintf("%d modules would not load, first %s", len(failed), failed[0].Error))
+	}
+	if s.Events == nil {
+		return nil
+	}
+	for ctx.Err() == nil {
+		u, err := s.Events.Next()
+		switch {
+		case errors.Is(err, ErrOverrun):
+			s.logf("uevents were lost: look at every device again")
+			s.scan(false)
+		case err != nil:
+			return err
+		case !s.event(u):
+			continue
+		}
+		s.tell(true)
+	}
+	return nil
+}
+
+// firstPass loads for everything that is there, then what is loaded anyway.
+func (s *Service) firstPass() {
+	s.scan(true)
+	var wg sync.WaitGroup
+	for _, name := range s.always() {
+		wg.Go(func() { s.load(name, "always") })
+	}
+	wg.Wait()
+	// Buses appear as their drivers load: look once more.
+	s.scan(false)
+}
+
+// always is the image's list and the operator's.
+func (s *Service) always() []string {
+	var names []string
+	text, err := fs.ReadFile(s.fsys, path.Join(s.Loader.Dir, loadList))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.logf("read %s: %v", loadList, err)
+	}
+	names = append(names, strings.Fields(string(text))...)
+	return append(names, s.Loader.Policy.Extra...)
+}
+
+func (s *Service) load(name, wanted string) {
+	modules := s.Loader.Index.Resolve(name)
+	if len(modules) == 0 && !s.Loader.Index.Builtin(name) {
+		modules = []string{name} // fails by name, and is told
+	}
+	for _, m := range modules {
+		if err := s.Loader.Load(m, wanted, true); err != nil {
+			s.fail(m, err)
+		}
+	}
+}
+
+// scan looks at every device. The network cards' modules are in before
+// anything else is begun when urgent.
+func (s *Service) scan(urgent bool) {
+	devices, err := Devices(s.fsys)
+	if err != nil {
+		s.logf("%v", err)
+	}
+	net := slices.IndexFunc(devices, func(d Device) bool { return !isNetwork(d.Modalias) })
+	if net < 0 {
+		net = len(devices)
+	}
+	if urgent && net > 0 {
+		s.serve(devices[:net], false)
+		devices = devices[net:]
+	}
+	s.serve(devices, true)
+}
+
+// serve loads what the devices ask for, at the same time.
+func (s *Service) serve(devices []Device, low bool) {
+	type result struct {
+		found []string
+		errs  []error
+	}
+	results := make([]result, len(devices))
+	var wg sync.WaitGroup
+	seen := make(map[string]int)
+	for i, d := range devices {
+		if _, ok := seen[d.Modalias]; ok {
+			continue // hundreds of equal functions ask once
+		}
+		seen[d.Modalias] = i
+		found := s.Loader.Index.Lookup(d.Modalias)
+		results[i].found = found
+		results[i].errs = make([]error, len(found))
+		for j, name := range found {
+			wg.Go(func() { results[i].errs[j] = s.Loader.Load(name, d.Modalias, low) })
+		}
+	}
+	wg.Wait()
+	for _, d := range devices {
+		r := results[seen[d.Modalias]]
+		s.judge(d, r.found, r.errs)
+	}
+}
+
+// judge remembers a device that was left without a driver.
+func (s *Service) judge(d Device, found []string, errs []error) {
+	delete(s.orphans, d.Path)
+	for i, err := range errs {
+		if err != nil && !errors.Is(err, errForbidden) {
+			s.fail(found[i], err)
+		}
+	}
+	if d.Bound || s.bound(d.Path) {
+		return
+	}
+	o := modstate.Orphan{Device: d.Path, Modalias: d.Modalias, Modules: found}
+	switch {
+	case len(found) == 0:
+		for _, w := range s.wanted(d.Modalias) {
+			o.Modules = append(o.Modules, w.Module)
+			o.Firmware = append(o.Firmware, w.Firmware...)
+		}
+		o.Reason = "not in the image"
+		if len(o.Modules) == 0 {
+			if !mustHaveDriver(d.Modalias) {
+				return
+			}
+			o.Modules = []string{}
+			o.Reason = "this kernel has no driver"
+		}
+	case slices.ContainsFunc(errs, func(err error) bool { return errors.Is(err, errForbidden) }):
+		o.Reason = "blacklisted"
+	default:
+		err := errors.Join(errs...)
+		if err == nil {
+			return // loaded; some drivers bind later, some serve no single device
+		}
+		o.Reason = "failed: " + err.Error()
+	}
+	s.orphans[d.Path] = o
+}
+
+// bound says whether a device has a driver now.
+func (s *Service) bound(device string) bool {
+	_, err := fs.Stat(s.fsys, path.Join("sys", device, "driver"))
+	return err == nil
+}
+
+// wanted asks the hints, which are read when the first device needs them.
+func (s *Service) wanted(modalias string) []kmod.Wanted {
+	if s.hints == nil {
+		h, err := kmod.OpenHints(s.fsys, s.Loader.Dir)
+		if err != nil {
+			s.logf("%v: devices without a driver are told without the module that they want", err)
+			h = &kmod.Hints{}
+		}
+		s.hints = h
+	}
+	return s.hints.Lookup(modalias)
+}
+
+// event serves one uevent; it says whether anything changed.
+func (s *Service) event(u Uevent) bool {
+	switch {
+	case u.Action == "add" && u.Modalias != "":
+		for _, m := range s.Loader.Index.Lookup(u.Modalias) {
+			s.Loader.Retry(m)
+		}
+		s.serve([]Device{{Path: u.Path, Modalias: u.Modalias}}, !isNetwork(u.Modalias))
+		return true
+	case u.Action == "remove" || u.Action == "bind":
+		_, was := s.orphans[u.Path]
+		delete(s.orphans, u.Path)
+		return was
+	}
+	return false
+}
+
+// fail logs a failure once.
+func (s *Service) fail(name string, err error) {
+	if !s.told[name] {
+		s.told[name] = true
+		s.logf("%v", err)
+	}
+}
+
+// tell writes the state for the rest of the node.
+func (s *Service) tell(complete bool) {
+	st := modstate.State{Complete: complete, Time: time.Now().UTC(), Loaded: []modstate.Module{}, Failed: []modstate.Module{}, Orphans: []modstate.Orphan{}}
+	loaded, failed := s.Loader.Log()
+	st.Loaded, st.Failed = append(st.Loaded, loaded...), append(st.Failed, failed...)
+	for _, o := range s.orphans {
+		st.Orphans = append(st.Orphans, o)
+	}
+	slices.SortFunc(st.Orphans, func(a, b modstate.Orphan) int { return strings.Compare(a.Device, b.Device) })
+	if err := write(filepath.Join(s.Root, modstate.Path), st); err != nil {
+		s.logf("write what was loaded: %v", err)
+	}
+}
+
+func write(name string, st modstate.State) error {
+	text, err := json.MarshalIndent(st, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(name+".new", text, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+func (s *Service) logf(format string, args ...any) { fmt.Fprintf(s.Out, format+"\n", args...) }
