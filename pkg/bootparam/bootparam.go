@@ -157,6 +157,13 @@ func Names() []string {
 	return names
 }
 
+// Secret says whether the value of a parameter must reach no log and no
+// report.
+func Secret(name string) bool {
+	name = strings.ReplaceAll(name, "-", "_")
+	return slices.ContainsFunc(Table, func(d Definition) bool { return d.Name == name && d.Secret })
+}
+
 // Help is the table as text, a line a parameter.
 func Help() string {
 	var b strings.Builder

@@ -64,6 +64,9 @@ func readDevice(root fs.FS, name string) (Device, bool, error) {
 	if alias == "" {
 		return Device{}, false, nil
 	}
+	if _, err := fs.Stat(root, path.Join(name, "physical_node")); err == nil {
+		return Device{}, false, nil // firmware's name for a device that another bus has too
+	}
 	d := Device{Path: strings.TrimPrefix(name, "sys/"), Modalias: alias}
 	if to, err := fs.ReadLink(root, name); err == nil {
 		d.Path = strings.TrimPrefix(path.Join(path.Dir(name), to), "sys/")

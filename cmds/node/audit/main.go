@@ -1,0 +1,14 @@
+// Audit looks at the hardware and reports what it found: see audit --help. At
+// boot it writes /var/log/bee-audit.json. It reads sysfs, procfs and /dev/ipmi0
+// and runs no other program.
+package main
+
+import (
+	"os"
+
+	"github.com/bee-os/bee/pkg/node/audit"
+)
+
+func main() {
+	os.Exit(audit.Main(os.Args[1:], os.Stdout, os.Stderr))
+}

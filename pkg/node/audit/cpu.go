@@ -1,0 +1,283 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bee-os/bee/pkg/hwreport"
+	"github.com/bee-os/bee/pkg/node/audit/smbios"
+)
+
+const cpuDir = "sys/devices/system/cpu"
+
+// cpu reads the processors as the kernel runs them and the sockets as the
+// firmware describes them.
+func cpu(_ context.Context, m Machine, c *hwreport.CPU) ([]hwreport.Finding, error) {
+	info, err := raw(m.Root, "proc/cpuinfo")
+	if err != nil {
+		return nil, fmt.Errorf("read processors: %w", err)
+	}
+	parseCPUInfo(info, c)
+	c.Present = listed(m, "present")
+	online := listed(m, "online")
+	if n, ok := online.Get(); ok {
+		c.Threads = hwreport.Value(n)
+	}
+	c.MaxMHz = number(m.Root, cpuDir+"/cpu0/cpufreq/cpuinfo_max_freq")
+	if khz, ok := c.MaxMHz.Get(); ok {
+		c.MaxMHz = hwreport.Value(khz / 1000)
+	}
+	c.Caches = caches(m)
+	c.NUMA = numa(m)
+	c.Vulnerabilities = vulnerabilities(m)
+	c.Sockets = sockets(m)
+	return cpuFindings(c), nil
+}
+
+// listed counts a list of processors such as /sys/devices/system/cpu/online.
+func listed(m Machine, name string) hwreport.Field[int64] {
+	s, err := raw(m.Root, cpuDir+"/"+name)
+	if err != nil {
+		return why[int64](err)
+	}
+	n, ok := count(s)
+	if !ok {
+		return hwreport.Unknown[int64](fmt.Sprintf("%s/%s: %q is no list of processors", cpuDir, name, s))
+	}
+	return hwreport.Value(n)
+}
+
+// parseCPUInfo reads /proc/cpuinfo (proc(5)): one block a thread.
+func parseCPUInfo(info string, c *hwreport.CPU) {
+	packages, cores := map[string]bool{}, map[string]bool{}
+	var microcode []string
+	threads := int64(0)
+	for i, block := range strings.Split(info, "\n\n") {
+		get := make(map[string]string)
+		for line := range strings.Lines(block) {
+			k, v, _ := strings.Cut(line, ":")
+			get[strings.TrimSpace(k)] = strings.TrimSpace(v)
+		}
+		if _, ok := get["processor"]; !ok {
+			continue
+		}
+		threads++
+		pkg := get["physical id"]
+		packages[pkg] = true
+		cores[pkg+" "+get["core id"]] = true
+		if u := get["microcode"]; u != "" && !slices.Contains(microcode, u) {
+			microcode = append(microcode, u)
+		}
+		if i > 0 {
+			continue
+		}
+		c.Vendor, c.Model = some(get["vendor_id"]), some(get["model name"])
+		c.Signature = signature(get["cpu family"], get["model"], get["stepping"])
+		flags := strings.Fields(get["flags"])
+		c.Hypervisor = hwreport.Value(slices.Contains(flags, "hypervisor"))
+		c.Flags = hwreport.Absent[[]string]()
+		if len(flags) > 0 {
+			c.Flags = hwreport.Value(flags)
+		}
+	}
+	c.Packages, c.Cores, c.Threads = hwreport.Value(int64(len(packages))), hwreport.Value(int64(len(cores))), hwreport.Value(threads)
+	c.Microcode = hwreport.Absent[[]string]()
+	if len(microcode) > 0 {
+		slices.Sort(microcode)
+		c.Microcode = hwreport.Value(microcode)
+	}
+}
+
+// signature is family-model-stepping as the names of microcode files have it.
+func signature(family, model, stepping string) hwreport.Field[string] {
+	var n [3]int
+	for i, s := range []string{family, model, stepping} {
+		v, err := strconv.Atoi(s)
+		if err != nil {
+			return hwreport.Absent[string]()
+		}
+		n[i] = v
+	}
+	return hwreport.Value(fmt.Sprintf("%02x-%02x-%02x", n[0], n[1], n[2]))
+}
+
+// caches reads /sys/devices/system/cpu/cpu*/cache (kernel: Documentation/ABI/
+// testing/sysfs-devices-system-cpu) and counts each instance once.
+func caches(m Machine) hwreport.Field[[]hwreport.Cache] {
+	cpus, err := names(m.Root, cpuDir)
+	if err != nil {
+		return hwreport.Unknown[[]hwreport.Cache](err.Error())
+	}
+	type key struct {
+		level int64
+		kind  string
+		size  int64
+	}
+	shared := make(map[key]map[string]bool)
+	for _, c := range cpus {
+		if !numbered(c, "cpu") {
+			continue
+		}
+		dir := path.Join(cpuDir, c, "cache")
+		entries, err := names(m.Root, dir)
+		if err != nil {
+			return hwreport.Unknown[[]hwreport.Cache](err.Error())
+		}
+		for _, e := range entries {
+			if !numbered(e, "index") {
+				continue
+			}
+			d := path.Join(dir, e)
+			k := key{number(m.Root, d+"/level").Or(0), text(m.Root, d+"/type").Or("?"), kibibytes(text(m.Root, d+"/size").Or(""))}
+			if shared[k] == nil {
+				shared[k] = make(map[string]bool)
+			}
+			shared[k][text(m.Root, d+"/shared_cpu_list").Or(c)] = true
+		}
+	}
+	if len(shared) == 0 {
+		return hwreport.Absent[[]hwreport.Cache]()
+	}
+	var list []hwreport.Cache
+	for k, instances := range shared {
+		list = append(list, hwreport.Cache{Level: k.level, Type: k.kind, Bytes: k.size, Instances: int64(len(instances))})
+	}
+	slices.SortFunc(list, func(a, b hwreport.Cache) int {
+		return strings.Compare(fmt.Sprintf("%d%s%020d", a.Level, a.Type, a.Bytes), fmt.Sprintf("%d%s%020d", b.Level, b.Type, b.Bytes))
+	})
+	return hwreport.Value(list)
+}
+
+// numbered says whether name is prefix and a number.
+func numbered(name, prefix string) bool {
+	n, ok := strings.CutPrefix(name, prefix)
+	_, err := strconv.Atoi(n)
+	return ok && err == nil
+}
+
+// kibibytes reads "32K" as bytes.
+func kibibytes(s string) int64 {
+	n, err := strconv.ParseInt(strings.TrimSuffix(s, "K"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n << 10
+}
+
+func numa(m Machine) hwreport.Field[[]hwreport.NUMANode] {
+	const dir = "sys/devices/system/node"
+	entries, err := names(m.Root, dir)
+	if err != nil {
+		return hwreport.Unknown[[]hwreport.NUMANode](err.Error())
+	}
+	var list []hwreport.NUMANode
+	for _, e := range entries {
+		if !numbered(e, "node") {
+			continue
+		}
+		n, _ := strconv.ParseInt(strings.TrimPrefix(e, "node"), 10, 64) // numbered
+		node := hwreport.NUMANode{Node: n, CPUs: text(m.Root, dir+"/"+e+"/cpulist").Or("")}
+		info, err := raw(m.Root, dir+"/"+e+"/meminfo")
+		if err != nil {
+			node.Bytes = why[int64](err)
+		} else {
+			node.Bytes = meminfo(info, "MemTotal:")
+		}
+		list = append(list, node)
+	}
+	if len(list) == 0 {
+		return hwreport.Absent[[]hwreport.NUMANode]()
+	}
+	slices.SortFunc(list, func(a, b hwreport.NUMANode) int { return int(a.Node - b.Node) })
+	return hwreport.Value(list)
+}
+
+func vulnerabilities(m Machine) hwreport.Field[[]hwreport.Vulnerability] {
+	const dir = cpuDir + "/vulnerabilities"
+	entries, err := names(m.Root, dir)
+	if err != nil {
+		return hwreport.Unknown[[]hwreport.Vulnerability](err.Error())
+	}
+	if len(entries) == 0 {
+		return hwreport.Absent[[]hwreport.Vulnerability]()
+	}
+	var list []hwreport.Vulnerability
+	for _, e := range entries {
+		list = append(list, hwreport.Vulnerability{Name: e, Status: text(m.Root, dir+"/"+e).Or("unknown")})
+	}
+	return hwreport.Value(list)
+}
+
+// sockets reads SMBIOS type 4 (DSP0134 7.5).
+func sockets(m Machine) hwreport.Field[[]hwreport.Socket] {
+	t, err := m.DMI()
+	if err != nil {
+		return why[[]hwreport.Socket](err)
+	}
+	var ids hwreport.IDs
+	list := []hwreport.Socket{}
+	for _, s := range t.Of(4) {
+		k := hwreport.Socket{Designation: str(s, 4), Manufacturer: str(s, 7), Model: str(s, 0x10), Serial: str(s, 0x20), Part: str(s, 0x22)}
+		k.ID = ids.Unique(hwreport.ID("socket", k.Designation.Or("")))
+		status, _ := s.Byte(0x18)
+		k.Populated = hwreport.Value(status&0x40 != 0)
+		k.MaxMHz = absentZero(s.Word(0x14))
+		k.Cores = counted(s, 0x23, 0x2a)
+		k.CoresEnabled = counted(s, 0x24, 0x2c)
+		k.Threads = counted(s, 0x25, 0x2e)
+		list = append(list, k)
+	}
+	return hwreport.Value(list)
+}
+
+// absentZero is a number of which 0 means that the firmware does not say.
+func absentZero[N byte | uint16 | uint32](n N, ok bool) hwreport.Field[int64] {
+	if !ok || n == 0 {
+		return hwreport.Absent[int64]()
+	}
+	return hwreport.Value(int64(n))
+}
+
+// counted is a count in one byte, or, where that is 255, in the word that
+// version 3.0 added.
+func counted(s smbios.Structure, off, wide int) hwreport.Field[int64] {
+	b, ok := s.Byte(off)
+	if ok && b == 0xff {
+		if w, ok := s.Word(wide); ok && w != 0xffff {
+			return absentZero(w, true)
+		}
+	}
+	return absentZero(b, ok)
+}
+
+func cpuFindings(c *hwreport.CPU) []hwreport.Finding {
+	var found []hwreport.Finding
+	if u := c.Microcode.Or(nil); len(u) > 1 {
+		found = append(found, hwreport.NewFinding(hwreport.Warning, "cpu.microcode-differs", "", "the processors run different microcode",
+			hwreport.Evidence{Source: "proc/cpuinfo microcode", Value: strings.Join(u, " ")}))
+	}
+	present, known := c.Present.Get()
+	if threads, ok := c.Threads.Get(); ok && known && threads < present {
+		found = append(found, hwreport.NewFinding(hwreport.Warning, "cpu.offline", "", fmt.Sprintf("%d of %d processors are offline", present-threads, present),
+			hwreport.Evidence{Source: cpuDir + "/online", Value: strconv.FormatInt(threads, 10)}))
+	}
+	for _, s := range c.Sockets.Or(nil) {
+		cores, ok1 := s.Cores.Get()
+		enabled, ok2 := s.CoresEnabled.Get()
+		if ok1 && ok2 && enabled < cores {
+			found = append(found, hwreport.NewFinding(hwreport.Info, "cpu.cores-disabled", s.ID, fmt.Sprintf("%d of %d cores are enabled", enabled, cores),
+				hwreport.Evidence{Source: "SMBIOS type 4", Value: fmt.Sprintf("%d/%d", enabled, cores)}))
+		}
+	}
+	for _, v := range c.Vulnerabilities.Or(nil) {
+		if strings.HasPrefix(v.Status, "Vulnerable") {
+			found = append(found, hwreport.NewFinding(hwreport.Warning, "cpu.vulnerable", v.Name, v.Name+": "+v.Status,
+				hwreport.Evidence{Source: cpuDir + "/vulnerabilities/" + v.Name, Value: v.Status}))
+		}
+	}
+	return found
+}

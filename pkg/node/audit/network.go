@@ -1,0 +1,129 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/bee-os/bee/pkg/hwreport"
+	"github.com/bee-os/bee/pkg/node/netup/netstate"
+)
+
+const netDir = "sys/class/net"
+
+// network reads the interfaces that have hardware behind them (kernel:
+// Documentation/ABI/testing/sysfs-class-net) and what the network service says
+// of them.
+func network(_ context.Context, m Machine, out *hwreport.Network) ([]hwreport.Finding, error) {
+	entries, err := names(m.Root, netDir)
+	if err != nil {
+		return nil, fmt.Errorf("list network interfaces: %w", err)
+	}
+	state, stateErr := netstate.Read(m.Root)
+	out.Hostname = text(m.Root, "proc/sys/kernel/hostname")
+	var nics []hwreport.NIC
+	var ids hwreport.IDs
+	for _, name := range entries {
+		if !exists(m, netDir+"/"+name+"/device") {
+			continue // lo, bridges, tunnels
+		}
+		n := nic(m, name)
+		describe(&n, state, stateErr)
+		nics = append(nics, n)
+	}
+	slices.SortFunc(nics, func(a, b hwreport.NIC) int { return strings.Compare(a.Slot+a.Name, b.Slot+b.Name) })
+	for i := range nics {
+		nics[i].ID = ids.Unique(hwreport.ID("nic", nics[i].PermanentMAC.Or(nics[i].MAC.Or("")), nics[i].Slot))
+	}
+	if nics == nil {
+		out.Interfaces = hwreport.Absent[[]hwreport.NIC]()
+		return nil, nil
+	}
+	out.Interfaces = hwreport.Value(nics)
+	return nicFindings(nics), nil
+}
+
+func nic(m Machine, name string) hwreport.NIC {
+	dir := netDir + "/" + name
+	const later = "the driver is not asked yet"
+	n := hwreport.NIC{
+		Name: name, Slot: slot(place(m.Root, dir), "net"), MAC: text(m.Root, dir+"/address"),
+		PermanentMAC: hwreport.Unknown[string](later), Firmware: hwreport.Unknown[string](later),
+		Driver: target(m.Root, dir+"/device/driver"), Mbps: hwreport.Absent[int64](), Duplex: hwreport.Absent[string](),
+		MTU: number(m.Root, dir+"/mtu"), NUMA: numaNode(m, dir+"/device/numa_node"),
+		VFs: number(m.Root, dir+"/device/sriov_numvfs"), MaxVFs: number(m.Root, dir+"/device/sriov_totalvfs"),
+	}
+	if text(m.Root, dir+"/addr_assign_type").Or("") == "0" { // NET_ADDR_PERM
+		n.PermanentMAC = n.MAC
+	}
+	n.Carrier = boolean(m.Root, dir+"/carrier")
+	if n.Carrier.State() == hwreport.IsUnknown && text(m.Root, dir+"/operstate").Or("") == "down" {
+		n.Carrier = hwreport.Value(false) // an interface that is down has none
+	}
+	if n.Carrier.Or(false) {
+		if speed, ok := number(m.Root, dir+"/speed").Get(); ok && speed > 0 {
+			n.Mbps = hwreport.Value(speed)
+		}
+		if d := text(m.Root, dir+"/duplex"); d.Or("unknown") != "unknown" {
+			n.Duplex = d
+		}
+	}
+	return n
+}
+
+// describe adds what the network service knows.
+func describe(n *hwreport.NIC, state netstate.State, err error) {
+	if err != nil {
+		n.State, n.Addresses = why[string](err), why[[]string](err)
+		if errors.Is(err, fs.ErrNotExist) {
+			n.State, n.Addresses = hwreport.Unknown[string]("the network service has told nothing yet"), hwreport.Unknown[[]string]("the network service has told nothing yet")
+		}
+		return
+	}
+	n.State, n.Addresses = hwreport.Absent[string](), hwreport.Absent[[]string]()
+	for _, i := range state.Interfaces {
+		if i.Name != n.Name {
+			continue
+		}
+		n.State = some(string(i.State))
+		var list []string
+		for _, a := range i.Addresses {
+			list = append(list, a.String())
+		}
+		if list != nil {
+			n.Addresses = hwreport.Value(list)
+		}
+	}
+}
+
+func nicFindings(nics []hwreport.NIC) []hwreport.Finding {
+	var found []hwreport.Finding
+	carrier := false
+	macs := make(map[string]string)
+	for _, n := range nics {
+		carrier = carrier || n.Carrier.Or(false)
+		if mac, ok := n.PermanentMAC.Get(); ok {
+			if other, twice := macs[mac]; twice {
+				found = append(found, hwreport.NewFinding(hwreport.Warning, "network.duplicate-mac", n.ID, n.Name+" and "+other+" have the same address",
+					hwreport.Evidence{Source: netDir + "/" + n.Name + "/address", Value: mac}))
+			}
+			macs[mac] = n.Name
+		}
+		if n.Carrier.Or(false) && n.Addresses.State() != hwreport.IsUnknown && !routable(n.Addresses.Or(nil)) {
+			found = append(found, hwreport.NewFinding(hwreport.Info, "network.no-address", n.ID, n.Name+" has carrier and no address beyond link-local yet",
+				hwreport.Evidence{Source: netstate.Path, Value: n.State.String()}))
+		}
+	}
+	if !carrier {
+		found = append(found, hwreport.NewFinding(hwreport.Warning, "network.no-carrier", "", "no network interface has carrier: is a cable plugged in?",
+			hwreport.Evidence{Source: netDir, Value: fmt.Sprintf("%d interfaces", len(nics))}))
+	}
+	return found
+}
+
+func routable(addrs []string) bool {
+	return slices.ContainsFunc(addrs, func(a string) bool { return !strings.HasPrefix(a, "fe80:") && !strings.HasPrefix(a, "169.254.") })
+}

@@ -1,0 +1,166 @@
+// Package pciids finds names in the PCI ID database (pci.ids(5), kept at
+// pci-ids.ucw.cz). It reads the file once, in order, and keeps only what is
+// asked for: the file has 1.4 MB, a machine a hundred functions.
+package pciids
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+)
+
+// Path is where the database lies, relative to the root.
+const Path = "usr/share/misc/pci.ids"
+
+// Key is one function, in lower-case hexadecimal as sysfs writes it.
+type Key struct{ Vendor, Device, SubVendor, SubDevice, Class string }
+
+// Names is what the database calls it. What it does not know is empty.
+type Names struct{ Vendor, Device, Subsystem, Class string }
+
+// Read finds the names of the functions.
+func Read(root fs.FS, keys []Key) (map[Key]Names, error) {
+	text, err := fs.ReadFile(root, Path)
+	if err != nil {
+		return nil, fmt.Errorf("read PCI names: %w", err)
+	}
+	return Find(text, keys), nil
+}
+
+// Find looks the functions up in the database's text.
+func Find(text []byte, keys []Key) map[Key]Names {
+	s := newSearch(keys)
+	for len(text) > 0 {
+		line, rest, _ := bytes.Cut(text, []byte{'\n'})
+		text = rest
+		switch {
+		case len(line) < 5 || line[0] == '#':
+		case line[0] == 'C' && line[1] == ' ':
+			s.class(line[2:])
+		case line[0] != '\t':
+			if !s.vendor(line) {
+				text = skipVendor(text)
+			}
+		case line[1] != '\t':
+			s.device(line[1:])
+		default:
+			s.subsystem(line[2:])
+		}
+	}
+	return s.names
+}
+
+// skipVendor passes over the lines below a vendor nobody asked for.
+func skipVendor(text []byte) []byte {
+	for len(text) > 0 && (text[0] == '\t' || text[0] == '#') {
+		i := bytes.IndexByte(text, '\n')
+		if i < 0 {
+			return nil
+		}
+		text = text[i+1:]
+	}
+	return text
+}
+
+// search is the state while the file goes by.
+type search struct {
+	names      map[Key]Names
+	byVendor   map[string][]Key
+	byClass    map[string][]Key // of the first two digits
+	here       []Key            // of the current vendor
+	hereDevice []Key
+	inClass    string // first two digits; empty: in the vendors
+	classKeys  []Key
+}
+
+func newSearch(keys []Key) *search {
+	s := &search{names: make(map[Key]Names, len(keys)), byVendor: make(map[string][]Key), byClass: make(map[string][]Key)}
+	for _, k := range keys {
+		if _, ok := s.names[k]; ok {
+			continue
+		}
+		s.names[k] = Names{}
+		s.byVendor[k.Vendor] = append(s.byVendor[k.Vendor], k)
+		// Subsystems have vendors too, whose names may be all there is.
+		if len(k.Class) >= 4 {
+			s.byClass[k.Class[:2]] = append(s.byClass[k.Class[:2]], k)
+		}
+	}
+	return s
+}
+
+// name cuts "8086  Intel Corporation" after n digits.
+func name(line []byte, n int) (id, text string, ok bool) {
+	if len(line) < n+2 || line[n] != ' ' {
+		return "", "", false
+	}
+	return string(line[:n]), string(bytes.TrimSpace(line[n:])), true
+}
+
+func (s *search) set(keys []Key, f func(*Names)) {
+	for _, k := range keys {
+		n := s.names[k]
+		f(&n)
+		s.names[k] = n
+	}
+}
+
+func (s *search) vendor(line []byte) bool {
+	s.inClass, s.here, s.hereDevice = "", nil, nil
+	id, text, ok := name(line, 4)
+	if !ok {
+		return false
+	}
+	s.here = s.byVendor[id]
+	s.set(s.here, func(n *Names) { n.Vendor = text })
+	return len(s.here) > 0
+}
+
+func (s *search) device(line []byte) {
+	if s.inClass != "" {
+		sub, text, ok := name(line, 2)
+		if !ok {
+			return
+		}
+		for _, k := range s.classKeys {
+			if k.Class[2:4] == sub {
+				s.set([]Key{k}, func(n *Names) { n.Class = text })
+			}
+		}
+		return
+	}
+	s.hereDevice = nil
+	id, text, ok := name(line, 4)
+	if !ok {
+		return
+	}
+	for _, k := range s.here {
+		if k.Device == id {
+			s.hereDevice = append(s.hereDevice, k)
+		}
+	}
+	s.set(s.hereDevice, func(n *Names) { n.Device = text })
+}
+
+func (s *search) subsystem(line []byte) {
+	if s.inClass != "" || len(s.hereDevice) == 0 || len(line) < 11 {
+		return
+	}
+	for _, k := range s.hereDevice {
+		if string(line[:4]) == k.SubVendor && string(line[5:9]) == k.SubDevice {
+			s.set([]Key{k}, func(n *Names) { n.Subsystem = string(bytes.TrimSpace(line[9:])) })
+		}
+	}
+}
+
+func (s *search) class(line []byte) {
+	s.here, s.hereDevice, s.classKeys = nil, nil, nil
+	id, text, ok := name(line, 2)
+	if !ok {
+		s.inClass = "?"
+		return
+	}
+	s.inClass = id
+	s.classKeys = s.byClass[id]
+	s.set(s.classKeys, func(n *Names) { n.Class = text })
+}

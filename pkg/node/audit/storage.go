@@ -1,0 +1,192 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/bee-os/bee/pkg/hwreport"
+)
+
+// storage reads the block devices that have hardware behind them (kernel:
+// Documentation/ABI/stable/sysfs-block).
+func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.Finding, error) {
+	entries, err := names(m.Root, "sys/block")
+	if err != nil {
+		return nil, fmt.Errorf("list disks: %w", err)
+	}
+	var disks []hwreport.Disk
+	for _, name := range entries {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		dir := place(m.Root, "sys/block/"+name)
+		if strings.Contains(dir, "/virtual/") || !exists(m, "sys/block/"+name+"/device") {
+			continue // loop, ram, dm, md
+		}
+		disks = append(disks, disk(m, name, dir))
+	}
+	slices.SortFunc(disks, func(a, b hwreport.Disk) int { return strings.Compare(a.Slot+a.Name, b.Slot+b.Name) })
+	var ids hwreport.IDs
+	var found []hwreport.Finding
+	seen := make(map[string]string)
+	for i := range disks {
+		d := &disks[i]
+		id := hwreport.ID("disk", d.WWN.Or(""), d.Serial.Or(""), d.Slot)
+		if other, ok := seen[id]; ok {
+			found = append(found, hwreport.NewFinding(hwreport.Info, "storage.duplicate-id", id, d.Name+" and "+other+" have the same identity: two paths to one disk, or a bad serial",
+				hwreport.Evidence{Source: "sys/block/" + d.Name, Value: id}))
+		}
+		seen[id] = d.Name
+		d.ID = ids.Unique(id)
+		found = append(found, diskFindings(d)...)
+	}
+	if disks == nil {
+		out.Disks = hwreport.Absent[[]hwreport.Disk]()
+		return found, nil
+	}
+	out.Disks = hwreport.Value(disks)
+	return found, nil
+}
+
+func disk(m Machine, name, dir string) hwreport.Disk {
+	base := "sys/block/" + name
+	d := hwreport.Disk{
+		Name: name, Kind: "disk", Slot: slot(dir, "block"),
+		Vendor: text(m.Root, base+"/device/vendor"), Model: text(m.Root, base+"/device/model"),
+		Serial: first(text(m.Root, base+"/serial"), text(m.Root, base+"/device/serial"), pageSerial(m, base+"/device/vpd_pg80")),
+		WWN:    first(text(m.Root, base+"/wwid"), text(m.Root, base+"/device/wwid")), Firmware: first(text(m.Root, base+"/device/firmware_rev"), text(m.Root, base+"/device/rev")),
+		Bytes: number(m.Root, base+"/size"), Logical: number(m.Root, base+"/queue/logical_block_size"), Physical: number(m.Root, base+"/queue/physical_block_size"),
+		Rotational: boolean(m.Root, base+"/queue/rotational"), Removable: boolean(m.Root, base+"/removable"), ReadOnly: boolean(m.Root, base+"/ro"),
+		Driver: first(target(m.Root, base+"/device/driver"), target(m.Root, base+"/device/device/driver")),
+		NVMe:   hwreport.Absent[hwreport.NVMe](), Health: hwreport.Absent[hwreport.NVMeHealth](),
+	}
+	if n, ok := d.Bytes.Get(); ok {
+		d.Bytes = hwreport.Value(n * 512) // always in units of 512
+	}
+	if v := d.Vendor.Or(""); strings.HasPrefix(v, "0x") {
+		d.Vendor = hwreport.Absent[string]() // virtio's PCI number is no maker's name
+	}
+	d.Transport = transport(m, name, dir)
+	switch {
+	case strings.HasPrefix(name, "sr"):
+		d.Kind = "cdrom"
+	case strings.HasPrefix(name, "nvme"):
+		nvme(m, base, &d)
+	}
+	return d
+}
+
+// pageSerial reads the SCSI unit serial number page (SPC-6 7.7.20).
+func pageSerial(m Machine, name string) hwreport.Field[string] {
+	b, err := raw(m.Root, name)
+	if err != nil {
+		return why[string](err)
+	}
+	if i := strings.LastIndexFunc(b, func(r rune) bool { return r < ' ' || r > '~' }); i >= 0 {
+		b = b[i+1:]
+	}
+	return some(strings.TrimSpace(b))
+}
+
+// nvme reads a controller (kernel: drivers/nvme/host/sysfs.c).
+func nvme(m Machine, base string, d *hwreport.Disk) {
+	dir := base + "/device"
+	n := hwreport.NVMe{
+		Transport: text(m.Root, dir+"/transport"), State: text(m.Root, dir+"/state"), NQN: text(m.Root, dir+"/subsysnqn"),
+		Capacity: hwreport.Unknown[int64]("the controller is not asked yet"),
+	}
+	n.Controller = path.Base(place(m.Root, dir))
+	d.NVMe = hwreport.Value(n)
+	d.Health = hwreport.Unknown[hwreport.NVMeHealth]("the controller is not asked yet")
+}
+
+// transport is how a disk is attached, from the drivers on its way.
+func transport(m Machine, name, dir string) hwreport.Field[string] {
+	switch {
+	case strings.HasPrefix(name, "nvme"):
+		return hwreport.Value("nvme")
+	case strings.HasPrefix(name, "mmcblk"):
+		return hwreport.Value("mmc")
+	case strings.Contains(dir, "/usb"):
+		return hwreport.Value("usb")
+	case strings.Contains(dir, "/ata"):
+		return hwreport.Value("sata")
+	case strings.Contains(dir, "/end_device-"):
+		return hwreport.Value("sas")
+	case strings.Contains(dir, "/virtio") && strings.HasPrefix(name, "vd"):
+		return hwreport.Value("virtio")
+	case strings.Contains(dir, "/virtio"):
+		return hwreport.Value("virtio-scsi")
+	case strings.HasPrefix(name, "xvd"):
+		return hwreport.Value("xen")
+	case exists(m, "sys/block/"+name+"/device/scsi_level"):
+		return hwreport.Value("scsi")
+	}
+	return hwreport.Absent[string]()
+}
+
+// slot is the part of a device's place in sysfs that stays the same from boot
+// to boot: up to the class folder, numbers of hosts and controllers taken out.
+func slot(dir, class string) string {
+	dir = strings.TrimPrefix(strings.TrimPrefix(dir, "sys/"), "devices/")
+	if i := strings.Index(dir, "/"+class+"/"); i >= 0 {
+		dir = dir[:i]
+	}
+	parts := strings.Split(dir, "/")
+	kept := parts[:0]
+	for _, p := range parts {
+		if enumerated(p) {
+			continue
+		}
+		kept = append(kept, p)
+	}
+	return strings.Join(kept, "/")
+}
+
+// enumerated says that a folder's name holds a number of this boot.
+func enumerated(p string) bool {
+	for _, prefix := range []string{"virtio", "host", "target", "nvme", "ata", "net", "mmc"} {
+		if rest, ok := strings.CutPrefix(p, prefix); ok && strings.Trim(rest, "0123456789:") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func exists(m Machine, name string) bool {
+	_, err := statLink(m.Root, name)
+	return err == nil
+}
+
+// first is the first that is known, else the first that is unknown, else
+// absent.
+func first(fields ...hwreport.Field[string]) hwreport.Field[string] {
+	best := hwreport.Absent[string]()
+	for _, f := range fields {
+		switch f.State() {
+		case hwreport.IsValue:
+			return f
+		case hwreport.IsUnknown:
+			best = f
+		}
+	}
+	return best
+}
+
+func diskFindings(d *hwreport.Disk) []hwreport.Finding {
+	var found []hwreport.Finding
+	if n, ok := d.Bytes.Get(); ok && n == 0 && d.Kind == "disk" && !d.Removable.Or(false) {
+		found = append(found, hwreport.NewFinding(hwreport.Failure, "storage.no-capacity", d.ID, d.Name+" reports a size of zero: the disk has failed or is locked",
+			hwreport.Evidence{Source: "sys/block/" + d.Name + "/size", Value: "0"}))
+	}
+	if n, ok := d.NVMe.Get(); ok {
+		if s, ok := n.State.Get(); ok && s != "live" {
+			found = append(found, hwreport.NewFinding(hwreport.Failure, "storage.nvme-state", d.ID, n.Controller+" is "+s,
+				hwreport.Evidence{Source: "sys/block/" + d.Name + "/device/state", Value: s}))
+		}
+	}
+	return found
+}
