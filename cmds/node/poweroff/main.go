@@ -1,0 +1,13 @@
+// Poweroff powers the machine off, in order: it asks the
+// supervisor over /run/bee/control.sock.
+package main
+
+import (
+	"os"
+
+	"github.com/bee-os/bee/pkg/node/supervise/svc"
+)
+
+func main() {
+	os.Exit(svc.Leave("poweroff", os.Args[1:], os.Stdout, os.Stderr))
+}
