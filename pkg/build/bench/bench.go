@@ -3,5 +3,210 @@
 // medians, then sizes and build times. It judges nothing and fails no test.
 package bench
 
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/bee-os/bee/pkg/bom"
+	"github.com/bee-os/bee/pkg/bootparam"
+	"github.com/bee-os/bee/pkg/build/artifact"
+	"github.com/bee-os/bee/pkg/build/debian"
+	"github.com/bee-os/bee/pkg/build/fetch"
+	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/build/sandbox"
+	"github.com/bee-os/bee/pkg/build/ssh"
+	"github.com/bee-os/bee/pkg/build/vm"
+)
+
 // PeerGroup is the group of bee.lock with the peer's packages.
 const PeerGroup = "peer"
+
+// rounds is how often each subject is booted.
+const rounds = 5
+
+// arch is the one architecture that is measured.
+const arch = "amd64"
+
+// Run measures and prints. BEE_BENCH_ROUNDS changes how often each subject is
+// booted (5).
+func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
+	n := rounds
+	if s := getenv("BEE_BENCH_ROUNDS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil || n < 1 || n > 100 {
+			return fmt.Errorf("read BEE_BENCH_ROUNDS: %q is no number from 1 to 100", s)
+		}
+	}
+	dir, err := os.MkdirTemp("", "bee-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := bench{dir: dir, out: out}
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	table, err := b.boots(ctx, n)
+	if err != nil {
+		return err
+	}
+	builds, err := b.builds(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nMedians of %d boots, QEMU %s, 2 CPUs, 1024 MiB. Ratios are to the peer in the same run.\n\n%s\n%s", n, b.accel, table, builds)
+	return nil
+}
+
+// bench is one run of it.
+type bench struct {
+	dir     string
+	out     io.Writer
+	sandbox *sandbox.Sandbox
+	client  *ssh.Client
+	accel   string
+	all     []subject
+}
+
+// prepare builds the images and the peer.
+func (b *bench) prepare(ctx context.Context) error {
+	l, err := lock.Load(os.DirFS("."), lock.Name)
+	if err != nil {
+		return err
+	}
+	if b.sandbox, err = sandbox.Open(ctx, l, os.Stderr, arch, "tools-vm", "tools-test"); err != nil {
+		return err
+	}
+	keys := filepath.Join(b.dir, "ssh")
+	if err := os.Mkdir(keys, 0o700); err != nil {
+		return err
+	}
+	if b.client, err = ssh.New(ctx, b.sandbox, keys); err != nil {
+		return err
+	}
+	key, err := b.client.PublicKey()
+	if err != nil {
+		return err
+	}
+	peer, kernel, err := b.peer(ctx, l)
+	if err != nil {
+		return err
+	}
+	b.all = append(b.all, subject{name: "busybox + udhcpc + dropbear", kernel: kernel, initrd: peer, append: "quiet",
+		marks: marks{pid1: regexp.MustCompile(`peer: started`), dhcp: regexp.MustCompile(`peer: address`)}})
+	for _, variant := range []string{"thin", "server"} {
+		out := filepath.Join(b.dir, variant)
+		if err := artifact.Build(ctx, artifact.Config{Manifest: variant, Out: out}); err != nil {
+			return err
+		}
+		files := artifact.KernelInitrdDir(out, arch)
+		text, err := os.ReadFile(filepath.Join(files, artifact.BOMFile))
+		if err != nil {
+			return err
+		}
+		list, err := bom.Decode(text)
+		if err != nil {
+			return err
+		}
+		b.all = append(b.all, subject{
+			name: "bee " + variant, kernel: filepath.Join(files, artifact.KernelFile), initrd: filepath.Join(files, artifact.InitrdFile),
+			append: "quiet " + bootparam.Render(bootparam.Params{SSHKeys: []string{key}}),
+			marks: marks{pid1: regexp.MustCompile(`bee: pid 1 at`), dhcp: regexp.MustCompile(`ready +route`),
+				audit: regexp.MustCompile(`done +audit`)},
+			after:    b.ram,
+			unpacked: list.RAM.Unpacked,
+		})
+	}
+	b.accel, _ = vm.Accel(ctx, b.sandbox, kernel)
+	return nil
+}
+
+// peer makes the peer's image and returns it with the kernel.
+func (b *bench) peer(ctx context.Context, l *lock.File) (image, kernel string, err error) {
+	f, err := fetch.New(l, os.Stderr)
+	if err != nil {
+		return "", "", err
+	}
+	store := debian.NewStore(f)
+	trees, err := store.Trees(ctx, l.Group(PeerGroup, arch))
+	if err != nil {
+		return "", "", err
+	}
+	kernels, err := store.Trees(ctx, l.Group("kernel", arch))
+	if err != nil {
+		return "", "", err
+	}
+	if len(trees) == 0 || len(kernels) != 1 {
+		return "", "", fmt.Errorf("find the peer: groups %s and kernel of %s have %d and %d packages", PeerGroup, lock.Name, len(trees), len(kernels))
+	}
+	found, err := filepath.Glob(filepath.Join(kernels[0], "boot/vmlinuz-*"))
+	if err != nil || len(found) != 1 {
+		return "", "", fmt.Errorf("find the kernel's image in %s", kernels[0])
+	}
+	image = filepath.Join(b.dir, "peer.img")
+	w, err := os.Create(image)
+	if err != nil {
+		return "", "", err
+	}
+	defer w.Close()
+	return image, found[0], peerImage(w, trees, kernels[0])
+}
+
+// boots boots every subject by turns and returns the table.
+func (b *bench) boots(ctx context.Context, n int) (string, error) {
+	samples := make([][]sample, len(b.all))
+	for round := range n {
+		for i, sub := range b.all {
+			got, err := boot(ctx, b.sandbox, b.accel, sub)
+			if err != nil {
+				return "", fmt.Errorf("boot %s: %w", sub.name, err)
+			}
+			fmt.Fprintf(b.out, "boot %d of %d, %s: banner %.2f s\n", round+1, n, sub.name, got.banner.Seconds())
+			samples[i] = append(samples[i], got)
+		}
+	}
+	return bootTable(b.all, samples), nil
+}
+
+// ram asks a machine how much of its memory is gone, once it has come to rest.
+func (b *bench) ram(ctx context.Context, p *vm.Process, port int, got *sample) error {
+	m, err := p.Console.Wait(ctx, regexp.MustCompile(`ssh: host key (SHA256:\S+)`))
+	if err != nil {
+		return err
+	}
+	if err := b.client.Trust(ctx, port, m.Groups[0]); err != nil {
+		return err
+	}
+	text, err := b.client.Run(ctx, "root", port, "sleep 3; cat /proc/meminfo", nil)
+	if err != nil {
+		return err
+	}
+	total, err1 := meminfo(string(text), "MemTotal:")
+	free, err2 := meminfo(string(text), "MemAvailable:")
+	if err1 != nil || err2 != nil {
+		return fmt.Errorf("read the machine's memory: %v %v", err1, err2)
+	}
+	got.used = total - free
+	return nil
+}
+
+// meminfo reads a line of /proc/meminfo, bytes.
+func meminfo(text, key string) (int64, error) {
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == key {
+			n, err := strconv.ParseInt(f[1], 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no line %s", key)
+}
+
+// limitOf is the RAM that an image may take: a quarter more than it holds, and
+// 60 MiB for the kernel's growth and the programs that run.
+func limitOf(unpacked int64) int64 { return unpacked/4*5 + 60<<20 }

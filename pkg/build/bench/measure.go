@@ -21,7 +21,9 @@ type subject struct {
 	initrd string
 	append string
 	marks  marks
-	after  func(context.Context, *vm.Process, *sample) error // asks the running machine for more; may be nil
+	after  func(context.Context, *vm.Process, int, *sample) error // asks the running machine for more at the host's port; may be nil
+
+	unpacked int64 // bytes of the image in RAM
 }
 
 // marks are what a subject says on its console. A nil one is not waited for.
@@ -29,24 +31,20 @@ type marks struct {
 	pid1, dhcp, audit *regexp.Regexp
 }
 
-// pid1Line is the kernel's own word that it hands over, the same for every
-// subject.
-var pid1Line = regexp.MustCompile(`Run /init as init process`)
-
 // sample is one boot; zero is not measured. Times are since QEMU was started,
 // by the host's monotonic clock.
 type sample struct {
 	pid1, banner, dhcp, audit time.Duration
-	usedMiB, unpackedMiB      float64
+	used                      int64 // bytes of RAM after boot
 }
 
 // boot boots the subject once and measures it.
-func boot(ctx context.Context, s *sandbox.Sandbox, sub subject) (_ sample, err error) {
+func boot(ctx context.Context, s *sandbox.Sandbox, accel string, sub subject) (_ sample, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fmt.Errorf("not within %v", bootLimit))
 	defer cancel()
 	var got sample
 	p, err := vm.Start(ctx, s, vm.Machine{
-		Name: sub.name, Kernel: sub.kernel, Initrds: []string{sub.initrd}, Append: sub.append,
+		Name: "bench", Accel: accel, Kernel: sub.kernel, Initrds: []string{sub.initrd}, Append: sub.append,
 		NICs: []vm.NIC{{User: &vm.User{Forward: []int{22}}}},
 	})
 	if err != nil {
@@ -81,7 +79,7 @@ func boot(ctx context.Context, s *sandbox.Sandbox, sub subject) (_ sample, err e
 		*w.to = m.Since
 	}
 	if sub.after != nil {
-		err = sub.after(ctx, p, &got)
+		err = sub.after(ctx, p, port, &got)
 	}
 	return got, err
 }

@@ -1,0 +1,84 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// bootTable prints a column a subject, the first being the peer.
+func bootTable(all []subject, samples [][]sample) string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	row := func(name string, cell func(i int) string) {
+		fmt.Fprint(t, name)
+		for i := range all {
+			fmt.Fprintf(t, "\t%s", cell(i))
+		}
+		fmt.Fprintln(t)
+	}
+	row("", func(i int) string { return all[i].name })
+	duration := func(name string, f func(sample) time.Duration) {
+		peer := median(samples[0], f)
+		row(name, func(i int) string {
+			d := median(samples[i], f)
+			switch {
+			case d == 0:
+				return "-"
+			case i == 0 || peer == 0:
+				return fmt.Sprintf("%.2f s", d.Seconds())
+			}
+			return fmt.Sprintf("%.2f s (%.2f)", d.Seconds(), d.Seconds()/peer.Seconds())
+		})
+	}
+	duration("QEMU started → PID 1", func(s sample) time.Duration { return s.pid1 })
+	duration("QEMU started → SSH banner", func(s sample) time.Duration { return s.banner })
+	duration("PID 1 → SSH banner", func(s sample) time.Duration { return s.banner - s.pid1 })
+	duration("PID 1 → DHCP bound", func(s sample) time.Duration { return since(s.dhcp, s.pid1) })
+	duration("PID 1 → audit written", func(s sample) time.Duration { return since(s.audit, s.pid1) })
+	duration("SSH banner → audit written", func(s sample) time.Duration { return since(s.audit, s.banner) })
+	row("initrd", func(i int) string {
+		fi, err := os.Stat(all[i].initrd)
+		if err != nil {
+			return "?"
+		}
+		return fmt.Sprintf("%d bytes", fi.Size())
+	})
+	row("RAM used after boot", func(i int) string {
+		used := medianOf(samples[i], func(s sample) int64 { return s.used })
+		if used == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%d MiB (%.2f of %d allowed)", used>>20, float64(used)/float64(limitOf(all[i].unpacked)), limitOf(all[i].unpacked)>>20)
+	})
+	t.Flush()
+	return b.String()
+}
+
+// since is a difference, 0 where the later was not measured.
+func since(later, earlier time.Duration) time.Duration {
+	if later == 0 {
+		return 0
+	}
+	return later - earlier
+}
+
+func median(s []sample, f func(sample) time.Duration) time.Duration {
+	return time.Duration(medianOf(s, func(x sample) int64 { return int64(f(x)) }))
+}
+
+// medianOf is the middle one, or the lower of the two in the middle.
+func medianOf(s []sample, f func(sample) int64) int64 {
+	if len(s) == 0 {
+		return 0
+	}
+	v := make([]int64, len(s))
+	for i, x := range s {
+		v[i] = f(x)
+	}
+	slices.Sort(v)
+	return v[(len(v)-1)/2]
+}
