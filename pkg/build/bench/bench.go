@@ -187,13 +187,23 @@ func (b *bench) ram(ctx context.Context, p *vm.Process, port int, got *sample) e
 	if err != nil {
 		return err
 	}
-	total, err1 := meminfo(string(text), "MemTotal:")
-	free, err2 := meminfo(string(text), "MemAvailable:")
-	if err1 != nil || err2 != nil {
-		return fmt.Errorf("read the machine's memory: %v %v", err1, err2)
+	got.used, err = usedRAM(string(text))
+	return err
+}
+
+// usedRAM is what of /proc/meminfo the kernel could not give back, bytes: all
+// that is not free, less the caches. Files in a tmpfs (Shmem), which the image
+// is, count among the caches and cannot be given back.
+func usedRAM(text string) (int64, error) {
+	sum := int64(0)
+	for key, sign := range map[string]int64{"MemTotal:": 1, "MemFree:": -1, "Buffers:": -1, "Cached:": -1, "SReclaimable:": -1, "Shmem:": 1} {
+		n, err := meminfo(text, key)
+		if err != nil {
+			return 0, fmt.Errorf("read the machine's memory: %w", err)
+		}
+		sum += sign * n
 	}
-	got.used = total - free
-	return nil
+	return sum, nil
 }
 
 // meminfo reads a line of /proc/meminfo, bytes.

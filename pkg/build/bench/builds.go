@@ -54,7 +54,7 @@ func (b *bench) builds(ctx context.Context) (string, error) {
 		{"first in this folder (inputs and Go's build cache are there)", 1, func(int) error { return nil }},
 		{"nothing changed", edits, func(int) error { return nil }},
 		{"one source line changed", edits, func(round int) error {
-			return replaceText(source, "it greets with %q", strings.Repeat("it ", round%2)+"it greets with %q")
+			return replaceText(source, "it greets with %q", strings.Repeat("it ", round+1)+"it greets with %q")
 		}},
 		{"another set of modules", edits, func(round int) error {
 			return replaceText(manifest, "\nModules:", "\nModules: "+extra[round%len(extra)])

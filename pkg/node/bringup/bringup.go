@@ -132,6 +132,23 @@ func (s Sysctl) do(root string) error {
 	return err
 }
 
+// Attribute writes a value into a file of sysfs that this kernel may not have.
+type Attribute struct{ Path, Value string }
+
+func (a Attribute) String() string { return "set " + a.Path }
+
+func (a Attribute) do(root string) error {
+	f, err := os.OpenFile(root+a.Path, os.O_WRONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(a.Value)
+	return errors.Join(err, f.Close())
+}
+
 // Run executes the table and returns an error for each row that failed.
 func Run(table []Row) []error { return run(table, "") }
 
