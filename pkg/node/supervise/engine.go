@@ -117,9 +117,18 @@ func New(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// Run is the engine's loop; it ends with ctx.
+// Run is the engine's loop; it ends with ctx. What runs then is left to itself,
+// only the goroutines and timers of the engine end.
 func (e *Engine) Run(ctx context.Context) {
 	defer close(e.ended)
+	defer func() {
+		for _, n := range e.listed {
+			n.cancelTimer()
+			if n.cancel != nil {
+				n.cancel()
+			}
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():
