@@ -1,6 +1,7 @@
 package modload
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -11,6 +12,12 @@ import (
 
 // errNoDevice is what reading an attribute of a device that went gives.
 var errNoDevice error = unix.ENODEV
+
+// ErrNothingToDrive is what an Inserter's error wraps where the module is sound
+// and left again because it has nothing to do on this machine: an alias such as
+// that of a processor family says "perhaps", and the module decides. That is no
+// failure.
+var ErrNothingToDrive = errors.New("it finds nothing here to drive")
 
 // compressedFile is MODULE_INIT_COMPRESSED_FILE (finit_module(2)).
 const compressedFile = 4
@@ -52,8 +59,10 @@ func (k Kernel) Insert(file, options string, low bool) error {
 	switch err {
 	case nil, unix.EEXIST: // EEXIST: loaded already
 		return nil
-	case unix.ENODEV:
-		return fmt.Errorf("%w: it found no device it can drive", err)
+	case unix.ENODEV, unix.ENXIO, unix.EOPNOTSUPP, unix.EBUSY:
+		// EBUSY: another driver has what it would drive, as ghes_edac has the
+		// memory controllers of most servers.
+		return fmt.Errorf("%w: %w", ErrNothingToDrive, err)
 	case unix.EBADMSG, unix.ENOEXEC, unix.EINVAL, unix.EIO:
 		return fmt.Errorf("%w: the file is damaged or of another kernel; build the image anew", err)
 	case unix.EKEYREJECTED, unix.EPERM:

@@ -38,6 +38,8 @@ type Loader struct {
 	mu    sync.Mutex
 	jobs  map[string]*job
 	log   []modstate.Module
+
+	attempts int
 }
 
 // job is one module's way into the kernel.
@@ -106,6 +108,9 @@ func (l *Loader) insert(name, wanted string, low bool) error {
 	for i, err := range errs {
 		if err != nil {
 			err = fmt.Errorf("load module %s: it needs %s: %w", name, needs[i], err)
+			if refused(err) {
+				return err
+			}
 			l.record(modstate.Module{Name: name, Options: options, Wanted: wanted, Error: err.Error()})
 			return err
 		}
@@ -123,8 +128,16 @@ func (l *Loader) insert(name, wanted string, low bool) error {
 		err = fmt.Errorf("load module %s: %w", name, err)
 		m.Error = err.Error()
 	}
-	l.record(m)
+	if !refused(err) {
+		l.record(m)
+	}
 	return err
+}
+
+// refused says that a module is not in the kernel and that this is right: the
+// operator forbade it, or it has nothing to do here.
+func refused(err error) bool {
+	return errors.Is(err, errForbidden) || errors.Is(err, ErrNothingToDrive)
 }
 
 // leadsBack says whether what a module needs leads back to name. Soft
@@ -135,10 +148,23 @@ func (l *Loader) leadsBack(module, name string) bool {
 	return slices.Contains(order, name)
 }
 
+// record keeps what became of a module; the latest attempt counts.
 func (l *Loader) record(m modstate.Module) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.attempts++
+	if i := slices.IndexFunc(l.log, func(o modstate.Module) bool { return o.Name == m.Name }); i >= 0 {
+		l.log[i] = m
+		return
+	}
 	l.log = append(l.log, m)
+}
+
+// Attempts counts what was recorded so far.
+func (l *Loader) Attempts() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.attempts
 }
 
 // Retry forgets how a module failed, so that a device that comes again gets
@@ -160,6 +186,7 @@ func (l *Loader) Retry(name string) {
 }
 
 // Log is what became of every module so far: loaded and failed, by name.
+// Modules that are rightly not there are in neither.
 func (l *Loader) Log() (loaded, failed []modstate.Module) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

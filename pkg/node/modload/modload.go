@@ -160,7 +160,7 @@ func (s *Service) serve(devices []Device, low bool) {
 func (s *Service) judge(d Device, found []string, errs []error) {
 	delete(s.orphans, d.Path)
 	for i, err := range errs {
-		if err != nil && !errors.Is(err, errForbidden) {
+		if err != nil && !refused(err) {
 			s.fail(found[i], err)
 		}
 	}
@@ -188,6 +188,9 @@ func (s *Service) judge(d Device, found []string, errs []error) {
 		err := errors.Join(errs...)
 		if err == nil {
 			return // loaded; some drivers bind later, some serve no single device
+		}
+		if errors.Is(err, ErrNothingToDrive) && !mustHaveDriver(d.Modalias) {
+			return // processors and boards match by the dozen
 		}
 		o.Reason = "failed: " + err.Error()
 	}
@@ -217,11 +220,13 @@ func (s *Service) wanted(modalias string) []kmod.Wanted {
 func (s *Service) event(u Uevent) bool {
 	switch {
 	case u.Action == "add" && u.Modalias != "":
+		attempts, orphan := s.Loader.Attempts(), len(s.orphans)
 		for _, m := range s.Loader.Index.Lookup(u.Modalias) {
 			s.Loader.Retry(m)
 		}
 		s.serve([]Device{{Path: u.Path, Modalias: u.Modalias}}, !isNetwork(u.Modalias))
-		return true
+		// A coldplug of the kernel's own gives hundreds that change nothing.
+		return s.Loader.Attempts() != attempts || len(s.orphans) != orphan
 	case u.Action == "remove" || u.Action == "bind":
 		_, was := s.orphans[u.Path]
 		delete(s.orphans, u.Path)

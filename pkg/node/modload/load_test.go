@@ -1,0 +1,190 @@
+package modload
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bee-os/bee/pkg/bootparam"
+	"github.com/bee-os/bee/pkg/kmod"
+)
+
+const release = "lib/modules/6.12"
+
+// tables are those of a small image: virtio_net needs net_failover, which needs
+// failover; nvme and ahci need nothing of each other; a and b want each other
+// softly.
+var tables = fstest.MapFS{
+	release + "/modules.dep": {Data: []byte(`kernel/failover.ko:
+kernel/net_failover.ko: kernel/failover.ko
+kernel/virtio_net.ko: kernel/net_failover.ko kernel/failover.ko
+kernel/nvme-core.ko.xz:
+kernel/nvme.ko.xz: kernel/nvme-core.ko.xz
+kernel/ahci.ko.xz:
+kernel/a.ko.xz:
+kernel/b.ko.xz:
+`)},
+	release + "/modules.alias": {Data: []byte(`alias virtio:d00000001v* virtio_net
+alias pci:v*d*sv*sd*bc01sc08i02* nvme
+alias pci:v*d*sv*sd*bc01sc06i01* ahci
+`)},
+	release + "/modules.softdep": {Data: []byte("softdep a pre: b\nsoftdep b pre: a\n")},
+}
+
+// kernel is an Inserter that keeps the order, and fails as told.
+type kernel struct {
+	mu      sync.Mutex
+	order   []string
+	options map[string]string
+	low     map[string]bool
+	fail    map[string]error
+	meet    map[string]chan struct{} // both of two modules wait for the other
+}
+
+func (k *kernel) Insert(file, options string, low bool) error {
+	name, _ := kmod.NameOf(path.Base(file))
+	if c := k.meet[name]; c != nil {
+		select { // one sends, one receives: neither goes on alone
+		case c <- struct{}{}:
+		case <-c:
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.order = append(k.order, name)
+	if k.options == nil {
+		k.options, k.low = make(map[string]string), make(map[string]bool)
+	}
+	k.options[name], k.low[name] = options, low
+	return k.fail[name]
+}
+
+func newLoader(t *testing.T, k *kernel, root fs.FS, cmdline string) *Loader {
+	t.Helper()
+	index, err := kmod.Open(tables, release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, warnings := bootparam.Parse(cmdline)
+	if len(warnings) > 0 {
+		t.Fatal(warnings)
+	}
+	return &Loader{Root: root, Dir: release, Index: index, Policy: NewPolicy(cmdline, p), Inserter: k, Parallel: 4}
+}
+
+func TestLoadOrder(t *testing.T) {
+	k := &kernel{}
+	l := newLoader(t, k, fstest.MapFS{}, "")
+	for range 2 { // the second time there is nothing left to do
+		if err := l.Load("virtio-net", "virtio:d00000001v00001AF4", false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := cmp.Diff([]string{"failover", "net_failover", "virtio_net"}, k.order); d != "" {
+		t.Error(d)
+	}
+	loaded, failed := l.Log()
+	if len(loaded) != 3 || len(failed) != 0 || loaded[2].Wanted == "" || loaded[0].Wanted != "" {
+		t.Errorf("log: %+v, %+v", loaded, failed)
+	}
+}
+
+func TestLoadIndependentAtTheSameTime(t *testing.T) {
+	c := make(chan struct{})
+	k := &kernel{meet: map[string]chan struct{}{"ahci": c, "nvme_core": c}}
+	l := newLoader(t, k, fstest.MapFS{}, "")
+	var wg sync.WaitGroup
+	for _, name := range []string{"nvme", "ahci"} {
+		wg.Go(func() {
+			if err := l.Load(name, "", true); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait() // hangs where they go one after another
+	if slices.Index(k.order, "nvme_core") > slices.Index(k.order, "nvme") || !k.low["nvme"] {
+		t.Errorf("order %v, low %v", k.order, k.low)
+	}
+}
+
+func TestLoadSoftCircle(t *testing.T) {
+	k := &kernel{}
+	l := newLoader(t, k, fstest.MapFS{}, "")
+	if err := l.Load("a", "", false); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(k.order, "a") {
+		t.Errorf("order %v", k.order)
+	}
+}
+
+func TestLoadFailures(t *testing.T) {
+	damaged := errors.New("exec format error")
+	k := &kernel{fail: map[string]error{"failover": damaged, "ahci": fmt.Errorf("%w: busy", ErrNothingToDrive)}}
+	l := newLoader(t, k, fstest.MapFS{"sys/module/nvme_core/initstate": {}}, "module_blacklist=nvme")
+	err := l.Load("virtio_net", "", false)
+	if !errors.Is(err, damaged) || !strings.Contains(err.Error(), "virtio_net") || !strings.Contains(err.Error(), "failover") {
+		t.Errorf("a damaged dependency: %v", err)
+	}
+	if err := l.Load("nvme", "", false); !errors.Is(err, errForbidden) {
+		t.Errorf("a blacklisted module: %v", err)
+	}
+	if err := l.Load("nvme_core", "", false); err != nil {
+		t.Errorf("a module that is in: %v", err)
+	}
+	if err := l.Load("ahci", "", false); !errors.Is(err, ErrNothingToDrive) {
+		t.Errorf("a module with nothing to drive: %v", err)
+	}
+	if err := l.Load("nothing", "", false); !errors.Is(err, kmod.ErrNotFound) {
+		t.Errorf("an unknown module: %v", err)
+	}
+	if d := cmp.Diff([]string{"failover", "ahci"}, k.order); d != "" {
+		t.Errorf("inserted: %s", d)
+	}
+	_, failed := l.Log()
+	var names []string
+	for _, f := range failed {
+		names = append(names, f.Name)
+	}
+	if d := cmp.Diff([]string{"failover", "net_failover", "nothing", "virtio_net"}, names); d != "" {
+		t.Errorf("failed: %s", d)
+	}
+	// A device that comes again gets another try, and the log one entry.
+	k.fail = nil
+	for _, m := range []string{"failover", "net_failover", "virtio_net"} {
+		l.Retry(m)
+	}
+	if err := l.Load("virtio_net", "", false); err != nil {
+		t.Error(err)
+	}
+	if loaded, failed := l.Log(); len(loaded) != 3 || len(failed) != 1 {
+		t.Errorf("after another try: %+v, %+v", loaded, failed)
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	cmdline := `nvme.poll_queues=2 virtio-net.napi_tx a.text="two words" bee.blacklist=x-y modprobe.blacklist=p,q bee.module="b one=1 two=2" b.three=3 -- nvme.late=1`
+	p, _ := bootparam.Parse(cmdline)
+	got := NewPolicy(cmdline, p)
+	for name, want := range map[string]string{"nvme": "poll_queues=2", "virtio_net": "napi_tx", "a": `text="two words"`, "b": "three=3 one=1 two=2", "bee": "", "modprobe": ""} {
+		if o := got.Options(name); o != want {
+			t.Errorf("options of %s: %q, want %q", name, o, want)
+		}
+	}
+	for name, want := range map[string]bool{"x_y": true, "x-y": true, "p": true, "q": true, "nvme": false} {
+		if got.Forbidden(name) != want {
+			t.Errorf("forbidden %s: %v", name, !want)
+		}
+	}
+	if d := cmp.Diff([]string{"b"}, got.Extra); d != "" {
+		t.Error(d)
+	}
+}
