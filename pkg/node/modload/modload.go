@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -116,6 +117,10 @@ func (s *Service) scan(urgent bool) {
 	devices, err := Devices(s.fsys)
 	if err != nil {
 		s.logf("%v", err)
+	} else { // a removal may be among the events that were lost
+		maps.DeleteFunc(s.orphans, func(path string, _ modstate.Orphan) bool {
+			return !slices.ContainsFunc(devices, func(d Device) bool { return d.Path == path })
+		})
 	}
 	net := slices.IndexFunc(devices, func(d Device) bool { return !isNetwork(d.Modalias) })
 	if net < 0 {

@@ -1,0 +1,252 @@
+package modload
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bee-os/bee/pkg/node/modload/modstate"
+)
+
+// machine is what QEMU's q35 shows, with a virtio NIC, an NVMe disk, an unknown
+// NIC and a display that the full kernel knows: bus, device, below
+// sys/devices, modalias, bound.
+var machine = []struct {
+	bus, device, at, modalias string
+	bound                     bool
+}{
+	{"pci", "0000:00:00.0", "pci0000:00/0000:00:00.0", "pci:v00008086d000029C0sv00001AF4sd00001100bc06sc00i00", false},
+	{"pci", "0000:00:04.0", "pci0000:00/0000:00:04.0", "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02", false},
+	{"pci", "0000:00:03.0", "pci0000:00/0000:00:03.0", "pci:v00001AF4d00001000sv00001AF4sd00000001bc02sc00i00", true},
+	{"pci", "0000:00:05.0", "pci0000:00/0000:00:05.0", "pci:v0000FFFFd00001234sv00000000sd00000000bc02sc00i00", false},
+	{"virtio", "virtio0", "pci0000:00/0000:00:03.0/virtio0", "virtio:d00000001v00001AF4", false},
+	{"acpi", "LNXSYSTM:00", "LNXSYSTM:00", "acpi:LNXSYSTM:", false},
+}
+
+// machineRoot writes machine and the module tables below a new folder.
+func machineRoot(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		name = filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(to, name string) {
+		t.Helper()
+		name = filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, d := range machine {
+		put("sys/devices/"+d.at+"/modalias", d.modalias+"\n")
+		link("../../../devices/"+d.at, "sys/bus/"+d.bus+"/devices/"+d.device)
+		if d.bound {
+			put("sys/devices/"+d.at+"/driver/uevent", "")
+		}
+	}
+	for name, f := range tables {
+		put(name, string(f.Data))
+	}
+	return root
+}
+
+func TestDevices(t *testing.T) {
+	list, err := Devices(os.DirFS(machineRoot(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, d := range list {
+		line := d.Path
+		if d.Bound {
+			line += " bound"
+		}
+		got = append(got, line)
+	}
+	want := []string{ // network, storage, the rest
+		"devices/pci0000:00/0000:00:03.0 bound",
+		"devices/pci0000:00/0000:00:05.0",
+		"devices/pci0000:00/0000:00:03.0/virtio0",
+		"devices/pci0000:00/0000:00:04.0",
+		"devices/LNXSYSTM:00",
+		"devices/pci0000:00/0000:00:00.0",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// events gives uevents one after another, then errDone.
+type events struct {
+	list []any // Uevent or error
+	each func()
+}
+
+var errDone = errors.New("done")
+
+func (e *events) Next() (Uevent, error) {
+	e.each()
+	if len(e.list) == 0 {
+		return Uevent{}, errDone
+	}
+	next := e.list[0]
+	e.list = e.list[1:]
+	if err, ok := next.(error); ok {
+		return Uevent{}, err
+	}
+	return next.(Uevent), nil
+}
+
+// run is one life of the service on machine. It returns what it said, and the
+// state after the first pass and after each event.
+func run(t *testing.T, k *kernel, cmdline string, list ...any) (said []string, states []modstate.State, out string) {
+	t.Helper()
+	root := machineRoot(t)
+	var log bytes.Buffer
+	read := func() {
+		st, err := modstate.Read(os.DirFS(root))
+		if err != nil {
+			t.Error(err)
+		}
+		states = append(states, st)
+	}
+	s := &Service{
+		Root: root, Loader: newLoader(t, k, os.DirFS(root), cmdline), Out: &log,
+		Events:   &events{list: list, each: read},
+		Ready:    func() { said = append(said, "ready") },
+		Degraded: func(reason string) { said = append(said, "degraded "+reason) },
+	}
+	if err := s.Run(context.Background()); !errors.Is(err, errDone) {
+		t.Errorf("Run: %v", err)
+	}
+	return said, states, log.String()
+}
+
+func names(list []modstate.Module) []string {
+	var out []string
+	for _, m := range list {
+		out = append(out, m.Name)
+	}
+	return out
+}
+
+func orphans(st modstate.State) map[string]string {
+	out := make(map[string]string)
+	for _, o := range st.Orphans {
+		out[strings.TrimPrefix(o.Device, "devices/pci0000:00/")] = o.Reason
+	}
+	return out
+}
+
+func TestFirstPass(t *testing.T) {
+	k := &kernel{}
+	said, states, out := run(t, k, "nvme.poll_queues=2 bee.module=ahci")
+	if d := cmp.Diff([]string{"ready"}, said); d != "" {
+		t.Error(d)
+	}
+	if n := slices.Index(k.order, "virtio_net"); n != 2 {
+		t.Errorf("the NIC's modules are not first: %v", k.order)
+	}
+	if k.low["virtio_net"] || !k.low["nvme"] || k.options["nvme"] != "poll_queues=2" {
+		t.Errorf("low %v, options %v", k.low, k.options)
+	}
+	if d := cmp.Diff([]string{"ahci", "failover", "net_failover", "nvme", "nvme_core", "virtio_net"}, names(states[0].Loaded)); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(map[string]string{"0000:00:05.0": "this kernel has no driver"}, orphans(states[0])); d != "" {
+		t.Error(d)
+	}
+	if !states[0].Complete || out != "" {
+		t.Errorf("complete %v, log %q", states[0].Complete, out)
+	}
+}
+
+func TestFirstPassDamagedModule(t *testing.T) {
+	k := &kernel{fail: map[string]error{"nvme_core": errors.New("exec format error")}}
+	said, states, out := run(t, k, "bee.module=missing")
+	if len(said) != 2 || said[0] != "ready" || !strings.Contains(said[1], "missing") {
+		t.Errorf("said %q", said)
+	}
+	if d := cmp.Diff([]string{"missing", "nvme", "nvme_core"}, names(states[0].Failed)); d != "" {
+		t.Error(d)
+	}
+	if !slices.Contains(k.order, "virtio_net") {
+		t.Errorf("the rest did not go on: %v", k.order)
+	}
+	if got := orphans(states[0])["0000:00:04.0"]; !strings.HasPrefix(got, "failed: ") || !strings.Contains(got, "exec format error") {
+		t.Errorf("the disk: %q", got)
+	}
+	if n := strings.Count(out, "exec format error"); n != 1 {
+		t.Errorf("told %d times: %s", n, out)
+	}
+}
+
+func TestFirstPassBlacklist(t *testing.T) {
+	k := &kernel{}
+	said, states, _ := run(t, k, "module_blacklist=nvme")
+	if len(said) != 1 || slices.Contains(k.order, "nvme") || len(states[0].Failed) != 0 {
+		t.Errorf("said %q, order %v, failed %v", said, k.order, states[0].Failed)
+	}
+	if got := orphans(states[0])["0000:00:04.0"]; got != "blacklisted" {
+		t.Errorf("the disk: %q", got)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	k := &kernel{}
+	disk := Uevent{Action: "add", Path: "devices/pci0000:00/0000:00:09.0", Modalias: "pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01"}
+	nic := Uevent{Action: "add", Path: "devices/pci0000:00/0000:00:0a.0", Modalias: "pci:v0000FFFFd00000001sv00000000sd00000000bc02sc00i00"}
+	_, states, out := run(t, k, "", disk, nic, Uevent{Action: "change"}, Uevent{Action: "remove", Path: nic.Path}, nic, ErrOverrun)
+	if !slices.Contains(names(states[1].Loaded), "ahci") {
+		t.Errorf("after the disk: %v", states[1].Loaded)
+	}
+	if len(states[2].Orphans) != 2 {
+		t.Errorf("after the NIC: %v", states[2].Orphans)
+	}
+	if !strings.Contains(out, "lost") {
+		t.Errorf("nothing about lost events: %s", out)
+	}
+	if n := len(states[4].Orphans); n != 1 {
+		t.Errorf("after it went: %v", states[4].Orphans)
+	}
+	if n := len(states[5].Orphans); n != 2 {
+		t.Errorf("after it came again: %v", states[5].Orphans)
+	}
+	if n := len(states[6].Orphans); n != 1 { // it is not in sysfs: its removal was lost
+		t.Errorf("after the overrun: %v", states[6].Orphans)
+	}
+}
+
+func TestReadStateAbsentOrBroken(t *testing.T) {
+	root := t.TempDir()
+	if _, err := modstate.Read(os.DirFS(root)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: %v", err)
+	}
+	if err := os.MkdirAll(filepath.Join(root, "run/bee"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, modstate.Path), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := modstate.Read(os.DirFS(root)); err == nil || !strings.Contains(err.Error(), modstate.Path) {
+		t.Errorf("broken: %v", err)
+	}
+}
