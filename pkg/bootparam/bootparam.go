@@ -103,12 +103,13 @@ func Parse(cmdline string) (Params, []Warning) {
 
 // Split cuts a kernel command line into words as the kernel does
 // (lib/cmdline.c, next_arg): double quotes protect blanks and may stand around
-// the value or the whole word.
+// the value or the whole word. A NUL ends it.
 func Split(cmdline string) []string {
 	var words []string
 	var b strings.Builder
 	quoted, open := false, false
-	for _, r := range strings.TrimRight(cmdline, "\x00\n") {
+	cmdline, _, _ = strings.Cut(cmdline, "\x00")
+	for _, r := range strings.TrimRight(cmdline, "\n") {
 		switch {
 		case r == '"':
 			quoted, open = !quoted, true
@@ -138,7 +139,7 @@ func Render(p Params) string {
 			switch {
 			case d.Flag && v == "":
 				words = append(words, d.Name)
-			case strings.ContainsAny(v, " \t"):
+			case strings.ContainsAny(v, " \t\n"):
 				words = append(words, d.Name+`="`+v+`"`)
 			default:
 				words = append(words, d.Name+"="+v)
