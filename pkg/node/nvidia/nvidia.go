@@ -79,7 +79,7 @@ func MakePlan(root fs.FS, release string) (Plan, error) {
 	p := Plan{GPUs: gpus}
 	dir := path.Join("lib/modules", release, "nvidia")
 	for _, m := range modules {
-		for _, suffix := range []string{".ko", ".ko.xz"} {
+		for _, suffix := range []string{".ko", ".ko.xz", ".ko.zst"} {
 			file := path.Join(dir, m+suffix)
 			if _, err := fs.Stat(root, file); err == nil {
 				p.Modules = append(p.Modules, file)
