@@ -1,0 +1,74 @@
+package bringup
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bee-os/bee/pkg/bootparam"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestTableGolden(t *testing.T) {
+	var b strings.Builder
+	for _, c := range []struct {
+		name    string
+		p       bootparam.Params
+		cmdline string
+	}{
+		{"default", bootparam.Params{}, "quiet"},
+		{"debug, reboot on failure", bootparam.Params{Debug: true, RebootOnFailure: true}, "bee.debug"},
+	} {
+		fmt.Fprintf(&b, "# %s\n", c.name)
+		for _, row := range append(append([]Row{}, Early...), Table(c.p, c.cmdline)...) {
+			fmt.Fprintf(&b, "%#v\n", row)
+		}
+	}
+	const golden = "testdata/table.golden"
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != string(want) {
+		t.Errorf("the table changed; look at it and run go test -update\n%s", b.String())
+	}
+}
+
+// A row that fails is told by name and the others are done.
+func TestAFailedRowStopsNothing(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	errs := run([]Row{
+		Dir{"/file/below", 0o755},
+		Sysctl{Key: "kernel.nothing", Value: "1"},
+		Sysctl{Key: "kernel.nothing", Value: "1", Optional: true},
+		Attribute{Path: "/sys/none", Value: "1"},
+		Dir{"/a/b", 0o777 | os.ModeSticky},
+		Symlink{"b", "/a/link"},
+		Symlink{"other", "/a/link"},
+	}, root)
+	if len(errs) != 2 || !strings.HasPrefix(errs[0].Error(), "directory /file/below: ") || !strings.HasPrefix(errs[1].Error(), "sysctl kernel.nothing: ") {
+		t.Errorf("%v", errs)
+	}
+	st, err := os.Stat(filepath.Join(root, "a/b"))
+	if err != nil || st.Mode().Perm() != 0o777 || st.Mode()&os.ModeSticky == 0 {
+		t.Errorf("%v, %v", st, err)
+	}
+	if to, err := os.Readlink(filepath.Join(root, "a/link")); err != nil || to != "b" {
+		t.Error(to, err)
+	}
+}
