@@ -70,6 +70,14 @@ type group struct{ dir string }
 // group makes the cgroup of a service, with its limits.
 func (c *Cgroups) group(s *supervise.Service) (*group, error) {
 	g := &group{filepath.Join(c.dir, s.Name)}
+	// A group on which cgroup.kill was used once cannot be cloned into any more:
+	// Linux 6.12 compares its kill count with that of the parent's group and
+	// kills the newborn. So each start has a group of its own. One that is in
+	// use cannot be removed and stays.
+	g.prune()
+	if err := os.Remove(g.dir); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.EBUSY) {
+		return nil, fmt.Errorf("renew cgroup: %w", err)
+	}
 	if err := os.Mkdir(g.dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
