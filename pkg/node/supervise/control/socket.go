@@ -84,9 +84,11 @@ func Listen(path string) (*os.File, error) {
 // accept waits for the next connection. It returns os.ErrClosed when the
 // listener is closed.
 func accept(l *os.File) (*os.File, error) {
+	// Both calls fail for one reason alone, a closed listener, and do not say it
+	// by os.ErrClosed.
 	raw, err := l.SyscallConn()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("accept control connection: %w: %w", os.ErrClosed, err)
 	}
 	fd, aerr := -1, error(nil)
 	err = raw.Read(func(lfd uintptr) bool {
@@ -98,7 +100,7 @@ func accept(l *os.File) (*os.File, error) {
 		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("accept control connection: %w: %w", os.ErrClosed, err)
 	}
 	if aerr != nil {
 		return nil, fmt.Errorf("accept control connection: %w", aerr)
