@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -318,10 +319,10 @@ func TestFuncs(t *testing.T) {
 }
 
 func TestHealthRestarts(t *testing.T) {
-	sick := false
+	var sick atomic.Bool
 	a := with(process("a"), func(s *Service) {
 		s.Health = &Probe{Func: func(context.Context) error {
-			if sick {
+			if sick.Load() {
 				return errNo
 			}
 			return nil
@@ -332,9 +333,9 @@ func TestHealthRestarts(t *testing.T) {
 		if len(g.r.procs["a"]) != 1 {
 			t.Fatal("restarted though it is well")
 		}
-		sick = true
+		sick.Store(true)
 		g.after(31 * time.Second)
-		sick = false
+		sick.Store(false)
 		g.after(time.Second)
 		if len(g.r.procs["a"]) != 2 {
 			t.Errorf("%d starts", len(g.r.procs["a"]))

@@ -124,7 +124,16 @@ func bubble(t *testing.T, list []Service, script map[string]func(*fakeProc, int)
 	})
 }
 
-func (g *rig) after(d time.Duration) { time.Sleep(d); synctest.Wait() }
+// after lets fake time go by. The call into the loop orders what the test read
+// before it with what the loop writes after it, for the race detector.
+func (g *rig) after(d time.Duration) {
+	g.t.Helper()
+	if _, err := g.List(g.t.Context()); err != nil {
+		g.t.Fatal(err)
+	}
+	time.Sleep(d)
+	synctest.Wait()
+}
 
 func (g *rig) status(name string) control.Status {
 	g.t.Helper()
