@@ -1,23 +1,109 @@
 package busybox
 
 import (
-	"context"
+	"bytes"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
-	"time"
 )
 
-func TestExp(t *testing.T) {
-	if os.Getenv("EXP") == "" { t.Skip() }
-	p := Program{Root: "/work/main", Module: "github.com/bee-os/bee", Arch: "amd64", Dir: "/tmp/lead/bb"}
-	for _, c := range []string{"sh", "sshd", "sshsetup"} { p.Commands = append(p.Commands, "github.com/bee-os/bee/cmds/node/"+c) }
-	for _, c := range []string{"cat", "ls", "ip", "cp", "grep", "ps", "dmesg","mount"} { p.Commands = append(p.Commands, "github.com/u-root/u-root/cmds/core/"+c) }
-	for range 2 {
-	s := time.Now()
-	if err := p.generate(); err != nil { t.Fatal(err) }
-	t.Log("gen", time.Since(s))
-	s = time.Now()
-	if err := p.Build(context.Background(), "/tmp/lead/bb.bin"); err != nil { t.Fatal(err) }
-	t.Log(time.Since(s))
+// module writes a module with two commands and a package that both import.
+func module(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":             "module example.org/m\n\ngo 1.26\n",
+		"go.sum":             "",
+		"cmds/hello/main.go": "package main\n\nimport (\n\t\"fmt\"\n\n\t\"example.org/m/say\"\n)\n\nfunc main() { fmt.Println(say.Hello()) }\n",
+		"cmds/bye/main.go":   "package main\n\nimport (\n\t\"os\"\n\n\t\"example.org/m/say\"\n)\n\nfunc main() {\n\tprintln(say.Hello())\n\tos.Exit(3)\n}\n",
+		"say/say.go":         "// Package say says.\npackage say\n\n// Hello is said.\nfunc Hello() string { return \"one\" }\n",
+	} {
+		write(t, filepath.Join(dir, name), text)
+	}
+	return dir
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func program(root, dir string) Program {
+	return Program{Root: root, Module: "example.org/m", Commands: []string{"example.org/m/cmds/bye", "example.org/m/cmds/hello"}, Arch: runtime.GOARCH, Dir: dir}
+}
+
+// build builds and returns the program's bytes and what its commands do.
+func build(t *testing.T, p Program) (text []byte, says string) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "bb")
+	if err := p.Build(t.Context(), out); err != nil {
+		t.Fatal(err)
+	}
+	said, err := exec.Command(out, "hello").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.Command(out, "bye").Run(); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("bye: %v, want exit status 3", err)
+	}
+	text, err = os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text, strings.TrimSpace(string(said))
+}
+
+// TestEditsGiveWhatAFreshBuildGives edits sources in every way that matters and
+// compares with a build from nothing, in another folder.
+func TestEditsGiveWhatAFreshBuildGives(t *testing.T) {
+	root, dir := module(t), filepath.Join(t.TempDir(), "kept")
+	if _, says := build(t, program(root, dir)); says != "one" {
+		t.Fatalf("hello says %q", says)
+	}
+	// A file of ours among the generated ones goes when they are made anew.
+	marker := filepath.Join(dir, "gen", "marker")
+	for _, c := range []struct {
+		name, file, text, says string
+		anew                   bool
+	}{
+		{"nothing", "", "", "one", false},
+		{"the body of a dependency", "say/say.go", "// Package say says.\npackage say\n\n// Hello is said.\nfunc Hello() string { return \"two\" } // comment\n", "two", false},
+		{"an import", "say/say.go", "package say\n\nimport \"strings\"\n\nfunc Hello() string { return strings.ToUpper(\"three\") }\n", "THREE", true},
+		{"a new file", "say/more.go", "package say\n\nconst more = 1\n", "THREE", true},
+		{"a command", "cmds/hello/main.go", "package main\n\nimport (\n\t\"fmt\"\n\n\t\"example.org/m/say\"\n)\n\nfunc main() { fmt.Println(say.Hello(), \"!\") }\n", "THREE !", true},
+	} {
+		write(t, marker, "")
+		if c.file != "" {
+			write(t, filepath.Join(root, c.file), c.text)
+		}
+		kept, says := build(t, program(root, dir))
+		if says != c.says {
+			t.Errorf("after %s: hello says %q, want %q", c.name, says, c.says)
+		}
+		if _, err := os.Stat(marker); (err != nil) != c.anew {
+			anew := err != nil
+			t.Errorf("after %s: generated anew: %v, want %v", c.name, anew, c.anew)
+		}
+		fresh, _ := build(t, program(root, filepath.Join(t.TempDir(), "fresh")))
+		if !bytes.Equal(kept, fresh) {
+			t.Errorf("after %s: %d bytes differ from a fresh build's %d", c.name, len(kept), len(fresh))
+		}
+	}
+}
+
+func TestCompilerIsQuoted(t *testing.T) {
+	root := module(t)
+	write(t, filepath.Join(root, "say/say.go"), "package say\n\nfunc Hello() string { return 1 }\n")
+	err := program(root, filepath.Join(t.TempDir(), "x")).Build(t.Context(), filepath.Join(t.TempDir(), "bb"))
+	if err == nil || !strings.Contains(err.Error(), "say.go") {
+		t.Fatalf("err = %v, want one that names the file", err)
 	}
 }

@@ -1,0 +1,150 @@
+package artifact
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl operator@example"
+
+func TestReadKeys(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "keys")
+	short := "ssh-rsa " + base64.StdEncoding.EncodeToString([]byte("\x00\x00\x00\x07ssh-dss"))
+	for text, says := range map[string]string{
+		key:                          "",
+		"# mine\n\n" + key + "\n":    "",
+		"from=\"10.0.0.0/8\" " + key: "",
+		"":                           "no key in it",
+		"# nothing\n":                "no key in it",
+		key + "\nnonsense\n":         "line 2",
+		"ssh-dss AAAA\n":             "line 1",
+		"ssh-ed25519 !!!!\n":         "line 1",
+		short:                        "line 1",
+		"-----BEGIN OPENSSH PRIVATE KEY-----\nx\n": "private key",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readKeys(name)
+		switch {
+		case says == "" && (err != nil || !bytes.HasSuffix(got, []byte("\n"))):
+			t.Errorf("%q: %v", text, err)
+		case says != "" && (err == nil || !strings.Contains(err.Error(), says)):
+			t.Errorf("%q: %v, want an error with %q", text, err, says)
+		}
+	}
+	if _, err := readKeys(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "BEE_AUTHORIZED_KEYS") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if got, err := readKeys(""); got != nil || err != nil {
+		t.Errorf("no file: %q, %v", got, err)
+	}
+}
+
+func FuzzIsKey(f *testing.F) {
+	f.Add(key)
+	f.Fuzz(func(t *testing.T, line string) { isKey(line) })
+}
+
+func TestBuildNamesWhatIsWrong(t *testing.T) {
+	for says, c := range map[string]Config{
+		"ARCH is one of: amd64": {Root: "../../..", Arch: "sparc"},
+		"bee.lock":              {Root: t.TempDir()},
+		"BEE_AUTHORIZED_KEYS":   {Root: "../../..", Keys: "/no/such", Cache: t.TempDir()},
+	} {
+		if err := Build(context.Background(), c); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%+v: %v, want an error with %q", c, err, says)
+		}
+	}
+}
+
+func TestExplainNoSpace(t *testing.T) {
+	err := explain(&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, Config{Cache: "/c"})
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "BEE_CACHE") {
+		t.Error(err)
+	}
+}
+
+func TestFromEnv(t *testing.T) {
+	env := map[string]string{"ARCH": "arm64", "MANIFEST": "thin", "BEE_AUTHORIZED_KEYS": "k", "SOURCE_DATE_EPOCH": "86400"}
+	c := FromEnv(func(k string) string { return env[k] })
+	if c.Arch != "arm64" || c.Manifest != "thin" || c.Keys != "k" || !c.Date.Equal(time.Unix(86400, 0)) {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestStamp changes, one by one, what a build depends on.
+func TestStamp(t *testing.T) {
+	root, cache, out := t.TempDir(), t.TempDir(), t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		name = filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range []string{"bee.lock", "go.mod", "cmds/a/main.go", "pkg/b/b.go", "initramfs/x.manifest"} {
+		put(n, "1")
+	}
+	output := filepath.Join(out, "f")
+	if err := os.WriteFile(output, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := Config{Root: root, Cache: cache, Arch: "amd64", Manifest: "x"}
+	stampOf := func(c Config, keys string) stamp {
+		t.Helper()
+		s, err := newStamp(c, out, []byte(keys))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if s := stampOf(c, ""); s.fresh([]string{output}) {
+		t.Fatal("fresh before anything was built")
+	} else if err := s.keep([]string{output}); err != nil {
+		t.Fatal(err)
+	}
+	if s := stampOf(c, ""); !s.fresh([]string{output}) {
+		t.Fatal("nothing changed, and it is not fresh")
+	}
+	put("pkg/b/b_test.go", "tests do not count")
+	if s := stampOf(c, ""); !s.fresh([]string{output}) {
+		t.Error("a test made it stale")
+	}
+	for what, s := range map[string]func() stamp{
+		"keys":     func() stamp { return stampOf(c, "k") },
+		"manifest": func() stamp { c := c; c.Manifest = "y"; return stampOf(c, "") },
+		"date":     func() stamp { c := c; c.Date = time.Unix(1, 0); return stampOf(c, "") },
+	} {
+		if s().fresh([]string{output}) {
+			t.Errorf("another %s, and it is fresh", what)
+		}
+	}
+	for _, n := range []string{"bee.lock", "cmds/a/main.go", "pkg/b/b.go", "initramfs/x.manifest", "firmware-list/new.list"} {
+		put(n, "2")
+		s := stampOf(c, "")
+		if s.fresh([]string{output}) {
+			t.Errorf("%s changed, and it is fresh", n)
+		}
+		if err := s.keep([]string{output}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(output, []byte("tampered"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if s := stampOf(c, ""); s.fresh([]string{output}) {
+		t.Error("the output was changed, and it is fresh")
+	}
+}
