@@ -22,14 +22,32 @@ type Device struct {
 // left out; the error names what could not be read otherwise, the list holds
 // the rest.
 func Devices(root fs.FS) ([]Device, error) {
-	buses, err := fs.ReadDir(root, "sys/bus")
+	entries, err := fs.ReadDir(root, "sys/bus")
 	if err != nil {
 		return nil, fmt.Errorf("list devices: %w", err)
 	}
+	buses := make([]string, len(entries))
+	for i, e := range entries {
+		buses[i] = e.Name()
+	}
+	return devicesOf(root, buses)
+}
+
+// networkBuses are the buses that network cards are on.
+var networkBuses = []string{"virtio", "pci", "vmbus", "xen"}
+
+// NetworkDevices lists the network cards alone, without a look at anything
+// that cannot be one.
+func NetworkDevices(root fs.FS) ([]Device, error) {
+	list, err := devicesOf(root, networkBuses)
+	return slices.DeleteFunc(list, func(d Device) bool { return !isNetwork(d.Modalias) }), err
+}
+
+func devicesOf(root fs.FS, buses []string) ([]Device, error) {
 	var list []Device
 	var errs []error
 	for _, bus := range buses {
-		dir := path.Join("sys/bus", bus.Name(), "devices")
+		dir := path.Join("sys/bus", bus, "devices")
 		devices, err := fs.ReadDir(root, dir)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) {

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -55,7 +56,7 @@ func serve(out io.Writer) error {
 			Root: root, Dir: dir, Index: index, Policy: NewPolicy(string(cmdline), params),
 			Inserter: Kernel{"/"}, Parallel: max(2, runtime.NumCPU()),
 		},
-		Out: out, Events: events,
+		Out: out, Events: events, Yield: func() { beNice(out) },
 		Ready: notify.Ready, Degraded: notify.Degraded,
 	}
 	failed := make(chan error, 1)
@@ -65,5 +66,25 @@ func serve(out io.Writer) error {
 		return nil
 	case err := <-failed:
 		return err
+	}
+}
+
+// beNice lowers the priority of every thread of the process: from now on it
+// must not take the processor from DHCP and the first SSH session. Threads to
+// come inherit it.
+func beNice(out io.Writer) {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		fmt.Fprintf(out, "lower the priority: %v\n", err)
+		return
+	}
+	for _, t := range tasks {
+		tid, err := strconv.Atoi(t.Name())
+		if err == nil {
+			err = unix.Setpriority(unix.PRIO_PROCESS, tid, lowNice)
+		}
+		if err != nil && err != unix.ESRCH { // a thread that ended meanwhile
+			fmt.Fprintf(out, "lower the priority: %v\n", err)
+		}
 	}
 }

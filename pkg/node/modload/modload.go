@@ -36,6 +36,7 @@ type Service struct {
 	Out    io.Writer
 	Events interface{ Next() (Uevent, error) } // nil: none are served
 
+	Yield    func() // called once, when the network cards have their modules: nobody waits for the rest; may be nil
 	Ready    func()
 	Degraded func(reason string)
 
@@ -65,7 +66,7 @@ func (s *Service) Run(ctx context.Context) error {
 		switch {
 		case errors.Is(err, ErrOverrun):
 			s.logf("uevents were lost: look at every device again")
-			s.scan(false)
+			s.scan()
 		case err != nil:
 			return err
 		case !s.event(u):
@@ -78,14 +79,22 @@ func (s *Service) Run(ctx context.Context) error {
 
 // firstPass loads for everything that is there, then what is loaded anyway.
 func (s *Service) firstPass() {
-	s.scan(true)
+	cards, err := NetworkDevices(s.fsys)
+	if err != nil {
+		s.logf("%v", err)
+	}
+	s.serve(cards, false)
+	if s.Yield != nil {
+		s.Yield()
+	}
+	s.scan()
 	var wg sync.WaitGroup
 	for _, name := range s.always() {
 		wg.Go(func() { s.load(name, "always") })
 	}
 	wg.Wait()
 	// Buses appear as their drivers load: look once more.
-	s.scan(false)
+	s.scan()
 }
 
 // always is the image's list and the operator's.
@@ -113,7 +122,7 @@ func (s *Service) load(name, wanted string) {
 
 // scan looks at every device. The network cards' modules are in before
 // anything else is begun when urgent.
-func (s *Service) scan(urgent bool) {
+func (s *Service) scan() {
 	devices, err := Devices(s.fsys)
 	if err != nil {
 		s.logf("%v", err)
@@ -121,14 +130,6 @@ func (s *Service) scan(urgent bool) {
 		maps.DeleteFunc(s.orphans, func(path string, _ modstate.Orphan) bool {
 			return !slices.ContainsFunc(devices, func(d Device) bool { return d.Path == path })
 		})
-	}
-	net := slices.IndexFunc(devices, func(d Device) bool { return !isNetwork(d.Modalias) })
-	if net < 0 {
-		net = len(devices)
-	}
-	if urgent && net > 0 {
-		s.serve(devices[:net], false)
-		devices = devices[net:]
 	}
 	s.serve(devices, true)
 }

@@ -184,6 +184,13 @@ func (p *pid1) startEngine() {
 		p.say(true, "%v", err)
 	}
 	p.runner.Cgroups = cgroups
+	if cgroups != nil {
+		p.spawn(func() {
+			if err := cgroups.Enable(); err != nil {
+				p.say(true, "%v", err)
+			}
+		})
+	}
 	cfg := supervise.Config{
 		Services:   p.services(),
 		Runner:     p.runner,

@@ -18,11 +18,12 @@ import (
 
 // Cgroups is the subtree of cgroup v2 that holds a group a service. See
 // Documentation/admin-guide/cgroup-v2.rst.
-type Cgroups struct{ dir string }
+type Cgroups struct {
+	dir, mount string
+	enabled    chan struct{} // closed when the controllers are there, or will not come
+}
 
-// NewCgroups makes the subtree <mount>/bee and hands the controllers that the
-// kernel has down to its groups. What cannot be handed down is told by name in
-// the error; the subtree works without.
+// NewCgroups makes the subtree <mount>/bee.
 func NewCgroups(mount string) (*Cgroups, error) {
 	dir := filepath.Join(mount, "bee")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -31,9 +32,18 @@ func NewCgroups(mount string) (*Cgroups, error) {
 	if _, err := os.Stat(filepath.Join(dir, "cgroup.kill")); err != nil { // Linux 5.14
 		return nil, fmt.Errorf("find cgroup.kill: %w; services are killed by a walk over /proc instead", err)
 	}
-	c := &Cgroups{dir}
+	return &Cgroups{dir: dir, mount: mount, enabled: make(chan struct{})}, nil
+}
+
+// Enable hands the controllers that the kernel has down to the groups, those
+// that are there already too. It takes the kernel some 20 ms, which is why it
+// is called beside the start of the first services; one with limits waits for
+// it. What cannot be handed down is told by name in the error; the subtree
+// works without.
+func (c *Cgroups) Enable() error {
+	defer close(c.enabled)
 	var errs []error
-	for _, parent := range []string{mount, dir} {
+	for _, parent := range []string{c.mount, c.dir} {
 		have, err := os.ReadFile(filepath.Join(parent, "cgroup.controllers"))
 		if err != nil {
 			errs = append(errs, err)
@@ -48,9 +58,9 @@ func NewCgroups(mount string) (*Cgroups, error) {
 		}
 	}
 	if len(errs) > 0 {
-		return c, fmt.Errorf("enable cgroup controllers: %w; limits do not hold", errors.Join(errs...))
+		return fmt.Errorf("enable cgroup controllers: %w; limits do not hold", errors.Join(errs...))
 	}
-	return c, nil
+	return nil
 }
 
 func contains(list []string, s string) bool {
@@ -84,6 +94,7 @@ func (c *Cgroups) group(s *supervise.Service) (*group, error) {
 	var errs []error
 	set := func(file string, n int64) {
 		if n > 0 {
+			<-c.enabled
 			errs = append(errs, write(filepath.Join(g.dir, file), strconv.FormatInt(n, 10)))
 		}
 	}
