@@ -132,20 +132,35 @@ func (s Sysctl) do(root string) error {
 	return err
 }
 
-// Attribute writes a value into a file of sysfs that this kernel may not have.
-type Attribute struct{ Path, Value string }
+// hugePagesFrom is the RAM from which on programs may ask for huge pages, bytes.
+const hugePagesFrom = 4 << 30
 
-func (a Attribute) String() string { return "set " + a.Path }
+// HugePages sets who gets pages of 2 MiB (kernel: admin-guide/mm/transhuge.rst).
+// Nobody who does not ask by madvise(2): every program here is small, and such
+// pages for their heaps would take more RAM than the whole image, and time to
+// clear them. On a machine with little RAM nobody at all: for as long as
+// anybody may, the kernel keeps tens of MiB free to make them from.
+type HugePages struct{}
 
-func (a Attribute) do(root string) error {
-	f, err := os.OpenFile(root+a.Path, os.O_WRONLY, 0)
+func (HugePages) String() string { return "choose who gets huge pages" }
+
+func (HugePages) do(root string) error {
+	value := "madvise"
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return err
+	}
+	if uint64(info.Totalram)*uint64(info.Unit) < hugePagesFrom {
+		value = "never"
+	}
+	f, err := os.OpenFile(root+"/sys/kernel/mm/transparent_hugepage/enabled", os.O_WRONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return nil // a kernel without them
 	}
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(a.Value)
+	_, err = f.WriteString(value)
 	return errors.Join(err, f.Close())
 }
 

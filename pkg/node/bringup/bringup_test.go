@@ -56,7 +56,7 @@ func TestAFailedRowStopsNothing(t *testing.T) {
 		Dir{"/file/below", 0o755},
 		Sysctl{Key: "kernel.nothing", Value: "1"},
 		Sysctl{Key: "kernel.nothing", Value: "1", Optional: true},
-		Attribute{Path: "/sys/none", Value: "1"},
+		HugePages{},
 		Dir{"/a/b", 0o777 | os.ModeSticky},
 		Symlink{"b", "/a/link"},
 		Symlink{"other", "/a/link"},

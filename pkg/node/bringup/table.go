@@ -21,10 +21,7 @@ var Early = []Row{
 func Table(p bootparam.Params, cmdline string) []Row {
 	const hidden = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	table := []Row{
-		// Every program here is small: pages of 2 MiB for their heaps would
-		// take more RAM than the whole image, and time to clear them. Who wants
-		// such pages asks by madvise(2) (kernel: admin-guide/mm/transhuge.rst).
-		Attribute{Path: "/sys/kernel/mm/transparent_hugepage/enabled", Value: "madvise"},
+		HugePages{},
 		// In case devtmpfs is not to be had.
 		Dev{"/dev/console", unix.S_IFCHR | 0o600, 5, 1},
 		Dev{"/dev/null", unix.S_IFCHR | 0o666, 1, 3},

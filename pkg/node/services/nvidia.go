@@ -13,7 +13,7 @@ func nvidia(p bootparam.Params) supervise.Service {
 		Summary: "NVIDIA driver, by absolute path",
 		Kind:    supervise.Oneshot,
 		Command: []string{"/bin/nvidia", "load"},
-		After:   []string{"network", "coldplug", "sshd"},
+		After:   []string{"network", "sshd"},
 	}
 	if p.NVIDIAOff {
 		s.Disabled = "bee.nvidia=off"

@@ -28,9 +28,9 @@ func All(p bootparam.Params) []supervise.Service {
 		network(),
 		sshsetup(),
 		sshd(),
-		console(),
 		nvidia(p),
 		audit(),
+		console(),
 		timesync(),
 		logship(p),
 	}
