@@ -9,7 +9,7 @@ func console() supervise.Service {
 		Name:    "console",
 		Summary: "state of the machine on the consoles; Enter opens a shell",
 		Command: []string{"/bin/console"},
-		After:   []string{"sshd", "coldplug"},
+		After:   []string{"sshd", "audit"}, // the boot log has the console until then
 		Restart: supervise.Always,
 	}
 }

@@ -9,7 +9,7 @@ func timesync() supervise.Service {
 		Name:     "timesync",
 		Summary:  "clock: hardware, build date, NTP where a server is named",
 		Command:  []string{"/bin/timesync"},
-		After:    []string{"sshd", "network", "coldplug"},
+		After:    []string{"sshd", "network", "audit"},
 		Provides: []string{"clock"},
 		Restart:  supervise.Always,
 	}
