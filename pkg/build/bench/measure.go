@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bee-os/bee/pkg/build/sandbox"
+	"github.com/bee-os/bee/pkg/build/ssh"
 	"github.com/bee-os/bee/pkg/build/vm"
 )
 
@@ -60,7 +61,7 @@ func boot(ctx context.Context, s *sandbox.Sandbox, accel string, sub subject) (_
 		return got, err
 	}
 	got.pid1 = pid1.Since
-	at, err := banner(ctx, fmt.Sprintf("127.0.0.1:%d", port))
+	at, err := ssh.WaitBanner(ctx, port)
 	if err != nil {
 		return got, fmt.Errorf("%w; the console said last:\n%s", err, p.Console.Tail(25))
 	}

@@ -177,7 +177,7 @@ func (m *machine) wait(re *regexp.Regexp) vm.Match {
 func (m *machine) trust() {
 	m.t.Helper()
 	print := m.wait(fingerprintLine).Groups[0]
-	if err := ssh.WaitBanner(m.ctx, m.port); err != nil {
+	if _, err := ssh.WaitBanner(m.ctx, m.port); err != nil {
 		m.t.Fatal(err)
 	}
 	if err := m.client.Trust(m.ctx, m.port, print); err != nil {

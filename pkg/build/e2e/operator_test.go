@@ -151,7 +151,7 @@ func testForwarding(t *testing.T, m *machine) {
 		defer close(done)
 		m.tool(args...) // ends with the session
 	}()
-	if err := ssh.WaitBanner(m.ctx, local); err != nil {
+	if _, err := ssh.WaitBanner(m.ctx, local); err != nil {
 		t.Errorf("local forwarding: %v", err)
 	}
 	m.until("the remote forwarding answers", func() (string, bool) {

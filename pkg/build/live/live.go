@@ -177,14 +177,15 @@ func (r *run) login(ctx context.Context, p *vm.Process) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	at, err := ssh.WaitBanner(ctx, port)
+	if err != nil {
+		return 0, err
+	}
+	r.say("SSH answers %.1f s after the start of QEMU", at.Sub(p.Started).Seconds())
 	m, err := p.Console.Wait(ctx, fingerprintLine)
 	if err != nil {
 		return 0, fmt.Errorf("wait for the host key's fingerprint on the console: %w", err)
 	}
-	if err := ssh.WaitBanner(ctx, port); err != nil {
-		return 0, err
-	}
-	r.say("SSH answers %.1f s after the start of QEMU", time.Since(p.Started).Seconds())
 	return port, r.client.Trust(ctx, port, m.Groups[0])
 }
 

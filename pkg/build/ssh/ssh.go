@@ -50,24 +50,43 @@ func (c *Client) PublicKey() (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// WaitBanner waits until a server greets at 127.0.0.1:port.
-func WaitBanner(ctx context.Context, port int) error {
+// tryEvery is the time between two tries to connect, each beside the ones
+// before: one that came too early hangs in retransmission timers, and its
+// answer would tell their length, not when the server was there.
+const tryEvery = 25 * time.Millisecond
+
+// WaitBanner waits until a server greets at 127.0.0.1:port and returns when it
+// did.
+func WaitBanner(ctx context.Context, port int) (time.Time, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	came := make(chan time.Time, 1)
+	tick := time.NewTicker(tryEvery)
+	defer tick.Stop()
 	for {
-		line, err := greeting(ctx, port)
-		if err == nil && strings.HasPrefix(line, "SSH-2.0-") {
-			return nil
-		}
+		go func() {
+			line, err := greeting(ctx, port)
+			if err != nil || !strings.HasPrefix(line, "SSH-2.0-") {
+				return
+			}
+			select {
+			case came <- time.Now():
+			default:
+			}
+		}()
 		select {
+		case at := <-came:
+			return at, nil
 		case <-ctx.Done():
-			return fmt.Errorf("wait for an SSH server on port %d: %w", port, context.Cause(ctx))
-		case <-time.After(50 * time.Millisecond):
+			return time.Time{}, fmt.Errorf("wait for an SSH server on port %d: %w", port, context.Cause(ctx))
+		case <-tick.C:
 		}
 	}
 }
 
 // greeting is the first line that a server sends (RFC 4253, 4.2).
 func greeting(ctx context.Context, port int) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))

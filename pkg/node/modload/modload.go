@@ -170,7 +170,8 @@ func (s *Service) judge(d Device, found []string, errs []error) {
 			s.fail(found[i], err)
 		}
 	}
-	if d.Bound || s.bound(d.Path) {
+	// What an input device offers is for whoever reads it; no driver binds it.
+	if d.Bound || s.bound(d.Path) || strings.HasPrefix(d.Modalias, "input:") {
 		return
 	}
 	o := modstate.Orphan{Device: d.Path, Modalias: d.Modalias, Modules: found}
