@@ -1,4 +1,4 @@
-package bee_test
+package main_test
 
 import (
 	"errors"

@@ -1,7 +1,7 @@
 // Package bee_test holds the rules of the architecture: who may import whom,
 // and what may stand where. Each rule says why it is there, and each is tried
 // on a tiny tree that breaks it, so that no rule can pass by looking away.
-package bee_test
+package main_test
 
 import (
 	"encoding/json"

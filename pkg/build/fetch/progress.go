@@ -37,7 +37,6 @@ type task struct {
 	m       *meter
 	b       Blob
 	have    int64
-	counted bool // the first set tells what an earlier run left
 }
 
 func newMeter(out io.Writer) *meter {

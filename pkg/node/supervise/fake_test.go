@@ -96,7 +96,6 @@ type rig struct {
 	r        *fakeRunner
 	events   []control.Event
 	critical []string
-	ended    chan struct{}
 }
 
 // bubble boots the services with the scripts and runs check; time is fake.

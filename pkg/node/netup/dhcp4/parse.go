@@ -38,7 +38,6 @@ type reply struct {
 	server    netip.Addr         // server identifier; invalid: absent
 	message   string             // option 56, printable
 	lease     Lease              // Offer and Ack; Acquired not set
-	broadcast bool
 }
 
 // parseReply reads a DHCP message from the network. xid and mac are those of

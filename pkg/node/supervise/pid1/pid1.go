@@ -155,9 +155,7 @@ func (p *pid1) boot() {
 	p.console = &bootlog.Console{Guard: p.guard, Debug: params.Debug, Blocked: func(name string) {
 		p.spawn(func() { p.say(true, "console %s takes nothing more (flow control?): lines for it are left out", name) })
 	}}
-	for _, err := range p.attachConsoles() {
-		errs = append(errs, err)
-	}
+	errs = append(errs, p.attachConsoles()...)
 	jc := journal.Config{Clock: p.clock, Dir: p.cfg.LogDir}
 	if f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0); err != nil {
 		errs = append(errs, fmt.Errorf("write to the kernel's log: %w", err))
