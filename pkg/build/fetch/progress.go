@@ -34,9 +34,9 @@ type meter struct {
 
 // task is one blob's share of a meter.
 type task struct {
-	m       *meter
-	b       Blob
-	have    int64
+	m    *meter
+	b    Blob
+	have int64
 }
 
 func newMeter(out io.Writer) *meter {

@@ -77,13 +77,15 @@ func (sh *shell) runLine(stmts []*syntax.Stmt) bool {
 	if len(stmts) == 0 {
 		return true
 	}
+	// Not cancelled at the end of the line: what it left in the background may
+	// not have begun yet.
 	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	sh.signals.onInterrupt(cancel)
 	defer sh.signals.onInterrupt(nil)
 	on := sh.runStmts(ctx, stmts)
 	if sh.status == statusInterrupt {
 		fmt.Fprintln(sh.stderr)
+		sh.setStatus(statusInterrupt)
 	}
 	return on
 }

@@ -119,6 +119,7 @@ func (e *lineEditor) edit(prompt string) (string, error) {
 		return e.edit(prompt)
 	}
 	defer term.Restore(e.fd, state)
+	e.keepEnter()
 	keys := &keyReader{f: e.sh.stdin}
 	// Earlier lines of a prompt are printed once; only the last is redrawn.
 	if i := strings.LastIndexByte(prompt, '\n'); i >= 0 {
@@ -148,6 +149,20 @@ func (e *lineEditor) edit(prompt string) (string, error) {
 		io.WriteString(e.sh.stderr, "\r\n")
 	}
 	return line, err
+}
+
+// keepEnter lets Enter arrive as the end of a line although the terminal is raw:
+// what is typed ahead for a command is read by it later, in line mode, when it
+// is too late to translate (termios(3), ICRNL).
+func (e *lineEditor) keepEnter() {
+	t, err := unix.IoctlGetTermios(e.fd, unix.TCGETS)
+	if err == nil {
+		t.Iflag |= unix.ICRNL
+		err = unix.IoctlSetTermios(e.fd, unix.TCSETS, t)
+	}
+	if err != nil {
+		fmt.Fprintf(e.sh.stderr, "sh: set up terminal: %v\r\n", err)
+	}
 }
 
 // followSize keeps the editor's idea of the window true.
@@ -190,8 +205,12 @@ func (k *keyReader) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := k.f.Read(p[:1])
-	if n == 1 && p[0] == 3 {
+	switch {
+	case n != 1:
+	case p[0] == 3:
 		k.interrupted = true
+	case p[0] == '\n': // see keepEnter; x/term knows Enter as it comes from a raw terminal
+		p[0] = '\r'
 	}
 	return n, err
 }

@@ -34,10 +34,10 @@ const (
 // reply is a message of a server after the checks that need no knowledge of
 // the exchange it belongs to.
 type reply struct {
-	kind      dhcpv4.MessageType // Offer, Ack or Nak
-	server    netip.Addr         // server identifier; invalid: absent
-	message   string             // option 56, printable
-	lease     Lease              // Offer and Ack; Acquired not set
+	kind    dhcpv4.MessageType // Offer, Ack or Nak
+	server  netip.Addr         // server identifier; invalid: absent
+	message string             // option 56, printable
+	lease   Lease              // Offer and Ack; Acquired not set
 }
 
 // parseReply reads a DHCP message from the network. xid and mac are those of
