@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,11 +152,11 @@ func TestFailDelay(t *testing.T) {
 type fakeConn struct {
 	answers chan struct{} // one value an answer
 	closed  chan struct{}
-	asked   int
+	asked   atomic.Int32
 }
 
 func (c *fakeConn) SendRequest(string, bool, []byte) (bool, []byte, error) {
-	c.asked++
+	c.asked.Add(1)
 	select {
 	case <-c.answers:
 		return false, nil, nil
@@ -176,8 +177,8 @@ func TestKeepAlive(t *testing.T) {
 		if !keepAlive(t.Context(), c, time.Second, 3) {
 			t.Error("a silent client was not closed")
 		}
-		if d := time.Since(start); d != 8*time.Second || c.asked != 6 {
-			t.Errorf("closed after %v and %d questions, want 8s (5 answered, 3 missed) and 6", d, c.asked)
+		if d := time.Since(start); d != 8*time.Second || c.asked.Load() != 6 {
+			t.Errorf("closed after %v and %d questions, want 8s (5 answered, 3 missed) and 6", d, c.asked.Load())
 		}
 	})
 }

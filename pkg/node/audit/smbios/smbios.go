@@ -73,6 +73,9 @@ func Parse(table []byte) Tables {
 		s, rest, err := next(table)
 		if err != nil {
 			t.Broken = append(t.Broken, err)
+			if s.data != nil { // cut off in its strings
+				t.Structures = append(t.Structures, s)
+			}
 			return t // no length to go on by
 		}
 		if s.Type == 127 { // end of table
@@ -102,9 +105,8 @@ func next(b []byte) (s Structure, rest []byte, err error) {
 		i := bytes.IndexByte(rest, 0)
 		switch {
 		case i < 0:
-			// Cut off: what is there is kept.
 			s.strings = append(s.strings, clean(rest))
-			return s, nil, nil
+			return s, nil, fmt.Errorf("parse SMBIOS: the strings of structure %#04x of type %d have no end", s.Handle, s.Type)
 		case i == 0:
 			return s, rest[1:], nil
 		}

@@ -39,8 +39,8 @@ func TestParseKeepsWhatStandsBeforeDamage(t *testing.T) {
 			t.Errorf("with %q: %d structures, broken %v", bad, len(got.Structures), got.Broken)
 		}
 	}
-	if got := Parse(table[:12]); len(got.Structures) != 1 {
-		t.Errorf("cut off in the strings: %d structures", len(got.Structures))
+	if got := Parse(table[:12]); len(got.Structures) != 1 || len(got.Broken) != 1 {
+		t.Errorf("cut off in the strings: %d structures, broken %v", len(got.Structures), got.Broken)
 	}
 }
 
