@@ -134,6 +134,10 @@ func valid6(a dhcp6.Address) string {
 	return a.Valid.String()
 }
 
+// maxRADNS bounds the servers, and the search domains, that routers of one link
+// may name: any machine there may say that it is one.
+const maxRADNS = 16
+
 // raDNS takes what a router says about name service (RFC 8106).
 func (s *service) raDNS(e rtnl.RADNS, now time.Time) {
 	n := s.nics[e.Index]
@@ -145,16 +149,16 @@ func (s *service) raDNS(e rtnl.RADNS, now time.Time) {
 		if a.IsLinkLocalUnicast() {
 			a = a.WithZone(n.Name)
 		}
-		if e.Lifetime == 0 {
+		if _, known := n.raDNS[a]; e.Lifetime == 0 {
 			delete(n.raDNS, a)
-		} else {
+		} else if known || len(n.raDNS) < maxRADNS {
 			n.raDNS[a] = until
 		}
 	}
 	for _, name := range e.Search {
-		if e.Lifetime == 0 {
+		if _, known := n.search[name]; e.Lifetime == 0 {
 			delete(n.search, name)
-		} else {
+		} else if known || len(n.search) < maxRADNS {
 			n.search[name] = until
 		}
 	}

@@ -2,8 +2,9 @@ package services
 
 import "github.com/bee-os/bee/pkg/node/supervise"
 
-// timesync raises the condition clock: from the hardware clock, else from the
-// image's build date, else from a time server that somebody named.
+// timesync raises the condition clock where the hardware clock can be believed,
+// else when a time server that somebody named has answered; the image's build
+// date is a floor either way.
 func timesync() supervise.Service {
 	return supervise.Service{
 		Name:     "timesync",

@@ -61,14 +61,18 @@ func Run(ctx context.Context, c Config) {
 		c.Clock(true)
 	}
 	c.Ready()
-	wait := retry
+	wait, told := retry, false
 	for ctx.Err() == nil {
 		servers := c.servers()
 		if len(servers) == 0 {
-			c.Say("no time server is named")
+			if !told {
+				told = true
+				c.Say("no time server is named")
+			}
 			c.Sleep(ctx, look)
 			continue
 		}
+		told = false
 		if c.ask(ctx, servers) {
 			c.Clock(true)
 			wait = retry

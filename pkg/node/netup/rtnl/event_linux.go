@@ -74,14 +74,14 @@ func parseLink(b []byte) (Link, error) {
 		// second behind the wire (net/core/link_watch.c).
 		Carrier: info.Flags&unix.IFF_UP != 0 && info.Flags&unix.IFF_LOWER_UP != 0,
 	}
-	attrs, err := nl.ParseRouteAttr(b[unix.SizeofIfInfomsg:])
+	attrs, err := parseAttrs(b[unix.SizeofIfInfomsg:])
 	if err != nil {
 		return l, fmt.Errorf("parse link message of interface %d: %w", l.Index, err)
 	}
 	for _, a := range attrs {
 		switch a.Attr.Type &^ unix.NLA_F_NESTED {
 		case unix.IFLA_IFNAME:
-			l.Name = nl.BytesToString(a.Value)
+			l.Name = unix.ByteSliceToString(a.Value)
 		case unix.IFLA_ADDRESS:
 			l.MAC = net.HardwareAddr(append([]byte(nil), a.Value...))
 		case unix.IFLA_MTU:
@@ -100,13 +100,13 @@ func parseLink(b []byte) (Link, error) {
 }
 
 func parseKind(b []byte) string {
-	attrs, err := nl.ParseRouteAttr(b)
+	attrs, err := parseAttrs(b)
 	if err != nil {
 		return ""
 	}
 	for _, a := range attrs {
 		if a.Attr.Type == nl.IFLA_INFO_KIND {
-			return nl.BytesToString(a.Value)
+			return unix.ByteSliceToString(a.Value)
 		}
 	}
 	return ""
@@ -114,7 +114,7 @@ func parseKind(b []byte) string {
 
 // parseAFSpec looks for AF_INET6 → IFLA_INET6_FLAGS.
 func parseAFSpec(b []byte) (RAFlags, bool) {
-	families, err := nl.ParseRouteAttr(b)
+	families, err := parseAttrs(b)
 	if err != nil {
 		return RAFlags{}, false
 	}
@@ -128,7 +128,7 @@ func parseAFSpec(b []byte) (RAFlags, bool) {
 
 // parseInet6 reads a message of the group RTNLGRP_IPV6_IFINFO.
 func parseInet6(b []byte) (RAFlags, bool, error) {
-	attrs, err := nl.ParseRouteAttr(b[unix.SizeofIfInfomsg:])
+	attrs, err := parseAttrs(b[unix.SizeofIfInfomsg:])
 	if err != nil {
 		return RAFlags{}, false, fmt.Errorf("parse IPv6 link message: %w", err)
 	}
@@ -142,7 +142,7 @@ func parseInet6(b []byte) (RAFlags, bool, error) {
 }
 
 func inet6Flags(b []byte) (RAFlags, bool) {
-	attrs, err := nl.ParseRouteAttr(b)
+	attrs, err := parseAttrs(b)
 	if err != nil {
 		return RAFlags{}, false
 	}
@@ -161,7 +161,7 @@ func parseAddr(b []byte) (Addr, error) {
 	}
 	info := nl.DeserializeIfAddrmsg(b)
 	a := Addr{Index: int(info.Index)}
-	attrs, err := nl.ParseRouteAttr(b[unix.SizeofIfAddrmsg:])
+	attrs, err := parseAttrs(b[unix.SizeofIfAddrmsg:])
 	if err != nil {
 		return a, fmt.Errorf("parse address message of interface %d: %w", a.Index, err)
 	}
@@ -196,7 +196,7 @@ func parseRoute(b []byte) (r Route, ok bool, err error) {
 		return r, false, fmt.Errorf("parse route message: %d bytes are too few", len(b))
 	}
 	info := nl.DeserializeRtMsg(b)
-	attrs, err := nl.ParseRouteAttr(b[unix.SizeofRtMsg:])
+	attrs, err := parseAttrs(b[unix.SizeofRtMsg:])
 	if err != nil {
 		return r, false, fmt.Errorf("parse route message: %w", err)
 	}

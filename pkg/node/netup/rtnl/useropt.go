@@ -40,7 +40,10 @@ func parseUserOption(b []byte) (Event, error) {
 
 // parseRADNS reads one RDNSS or DNSSL option.
 func parseRADNS(b []byte) (r RADNS, ok bool, err error) {
-	if len(b) < 8 || int(b[1])*8 != len(b) {
+	if len(b) < 8 {
+		return r, false, fmt.Errorf("parse router option: %d bytes are too few", len(b))
+	}
+	if int(b[1])*8 != len(b) {
 		return r, false, fmt.Errorf("parse router option: length %d units in %d bytes", b[1], len(b))
 	}
 	seconds := binary.BigEndian.Uint32(b[4:])
