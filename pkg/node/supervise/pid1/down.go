@@ -32,11 +32,16 @@ func actionOf(s os.Signal) (control.Action, bool) {
 	return "", false
 }
 
-// handleSignals serves those who know no socket. SIGQUIT, which would end a Go
-// program, writes all stacks into the log.
-func (p *pid1) handleSignals() {
+// heardSignals makes PID 1 hear signals; until then the kernel drops them.
+func heardSignals() <-chan os.Signal {
 	c := make(chan os.Signal, 4)
 	signal.Notify(c, append(wayOut(), syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGHUP)...)
+	return c
+}
+
+// handleSignals serves those who know no socket. SIGQUIT, which would end a Go
+// program, writes all stacks into the log.
+func (p *pid1) handleSignals(c <-chan os.Signal) {
 	for s := range c {
 		if a, ok := actionOf(s); ok {
 			if err := p.down(a, "asked by "+s.String()); err != nil {
@@ -68,7 +73,7 @@ func (p *pid1) leave(a control.Action, reason string) {
 	deadline := time.Now().Add(p.cfg.Deadline)
 	// The last resort needs nothing but a timer and reboot(2).
 	time.AfterFunc(p.cfg.Deadline, func() {
-		lastWords("bee: the deadline of the shutdown has passed: " + string(a) + " now\n")
+		p.cfg.lastWords("bee: the deadline of the shutdown has passed: " + string(a) + " now\n")
 		p.finish(a)
 	})
 	p.dog.lastBite(p.cfg.Deadline + 10*time.Second)
@@ -118,12 +123,12 @@ func (p *pid1) finish(a control.Action) {
 	if a != control.Reboot {
 		// A reboot leaves the watchdog armed, against one that hangs.
 		if err := p.dog.disarm(); err != nil {
-			lastWords("bee: " + err.Error() + "\n")
+			p.cfg.lastWords("bee: " + err.Error() + "\n")
 		}
 	}
 	err := power.Final(a)
-	lastWords("bee: " + err.Error() + "; rebooting instead\n")
+	p.cfg.lastWords("bee: " + err.Error() + "; rebooting instead\n")
 	if err := power.Final(control.Reboot); err != nil {
-		lastWords("bee: " + err.Error() + "\n")
+		p.cfg.lastWords("bee: " + err.Error() + "\n")
 	}
 }

@@ -31,7 +31,7 @@ const selfExe = "/proc/self/exe"
 func (p *pid1) handover(reason string, stack []byte) {
 	p.panicked.Do(func() {
 		text := fmt.Sprintf("bee: PID 1 panicked: %s\n%s", reason, stack)
-		lastWords(text)
+		p.cfg.lastWords(text)
 		args := []string{"init", rescueArg}
 		if p.runner != nil {
 			for name, fd := range p.runner.Pipes() {
@@ -47,10 +47,10 @@ func (p *pid1) handover(reason string, stack []byte) {
 			args = append(args, "reboot")
 		}
 		err := syscall.Exec(selfExe, args, os.Environ())
-		lastWords(fmt.Sprintf("bee: replace PID 1 by its rescue mode: %v\n", err))
+		p.cfg.lastWords(fmt.Sprintf("bee: replace PID 1 by its rescue mode: %v\n", err))
 		// What is left is to be that mode ourselves, threads and all.
 		if err := rescue(p.cfg, args[2:]); err != nil {
-			lastWords(err.Error() + "\n")
+			p.cfg.lastWords(err.Error() + "\n")
 		}
 	})
 	runtime.Goexit() // another goroutine is at it
@@ -66,11 +66,11 @@ func keep(fd int) error {
 
 // lastWords writes to the console and to the kernel's log, whatever holds them
 // up: not for longer than a second.
-func lastWords(text string) {
+func (cfg Config) lastWords(text string) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0); err == nil {
+		if f, err := os.OpenFile(cfg.Kernel, os.O_WRONLY, 0); err == nil {
 			for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
 				fmt.Fprintf(f, "<10>%.900s\n", line)
 			}
@@ -106,16 +106,16 @@ func rescue(cfg Config, args []string) error {
 		return errors.Join(power.Sync(), power.Unmount(), power.Final(a))
 	}
 	if slices.Contains(args, "reboot") {
-		lastWords("bee: rebooting as bee.reboot_on_failure asks\n")
+		cfg.lastWords("bee: rebooting as bee.reboot_on_failure asks\n")
 		if err := leave(control.Reboot); err != nil {
-			lastWords(err.Error() + "\n")
+			cfg.lastWords(err.Error() + "\n")
 		}
 	}
 	if slices.Contains(args, "watchdog") {
 		if dog, err := power.OpenWatchdog(cfg.Watchdog, power.DefaultWatchdog); dog != nil {
 			go dog.Guard(context.Background(), func(context.Context) error { return nil }, func(error) {})
 		} else {
-			lastWords(fmt.Sprintf("bee: %v; it may reset the machine\n", err))
+			cfg.lastWords(fmt.Sprintf("bee: %v; it may reset the machine\n", err))
 		}
 	}
 	signals := make(chan os.Signal, 4)
@@ -124,16 +124,16 @@ func rescue(cfg Config, args []string) error {
 		for s := range signals {
 			if a, ok := actionOf(s); ok {
 				if err := leave(a); err != nil {
-					lastWords(err.Error() + "\n")
+					cfg.lastWords(err.Error() + "\n")
 				}
 			}
 		}
 	}()
-	lastWords("bee: rescue mode: services that run go on without a supervisor; ctrl-alt-del reboots, this shell is root's\n")
+	cfg.lastWords("bee: rescue mode: services that run go on without a supervisor; ctrl-alt-del reboots, this shell is root's\n")
 	for {
 		began := time.Now()
 		if err := runShell(r, cfg.Shell, cfg.TTY); err != nil {
-			lastWords("bee: " + err.Error() + "\n")
+			cfg.lastWords("bee: " + err.Error() + "\n")
 		}
 		if time.Since(began) < time.Second {
 			time.Sleep(2 * time.Second) // a shell that does not run must not be tried in a circle

@@ -45,6 +45,8 @@ type Config struct {
 	Early    []bringup.Row                                // before the command line is read
 	Table    func(bootparam.Params, string) []bringup.Row // the rest of early boot
 	Cmdline  string                                       // file
+	Kernel   string                                       // device of the kernel's log
+	Consoles string                                       // file that lists the kernel's consoles
 	Shell    []string
 	TTY      string // of shells, and of the banner
 	LogDir   string
@@ -62,6 +64,8 @@ func Machine(services func(bootparam.Params) []supervise.Service) Config {
 		Early:    bringup.Early,
 		Table:    bringup.Table,
 		Cmdline:  "/proc/cmdline",
+		Kernel:   "/dev/kmsg",
+		Consoles: "/sys/class/tty/console/active",
 		Shell:    []string{"/bin/sh", "-l"},
 		TTY:      "/dev/console",
 		LogDir:   "/var/log",
@@ -102,13 +106,22 @@ func Run(cfg Config, args []string) error {
 	}
 	// A small heap and few collections: what boots fast stays small anyway.
 	debug.SetMemoryLimit(64 << 20)
-	p := &pid1{cfg: cfg, began: uptime()}
-	p.clock = journal.NewClock(p.began)
+	newPID1(cfg).run()
+	return nil
+}
+
+func newPID1(cfg Config) *pid1 {
+	began := uptime()
+	return &pid1{cfg: cfg, began: began, clock: journal.NewClock(began)}
+}
+
+// run does not return: it is shut down by reboot(2), or replaced by rescue.
+func (p *pid1) run() {
 	// The first line goes straight to what the kernel opened for us, before
 	// anything can go wrong.
 	fmt.Fprintf(os.Stderr, "bee: pid 1 at %.3f s\r\n", p.began.Seconds())
 	p.guard(p.boot)
-	select {} // shut down by reboot(2), or replaced by rescue
+	select {}
 }
 
 // uptime is the kernel's clock since its start.
@@ -157,7 +170,7 @@ func (p *pid1) boot() {
 	}}
 	errs = append(errs, p.attachConsoles()...)
 	jc := journal.Config{Clock: p.clock, Dir: p.cfg.LogDir}
-	if f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0); err != nil {
+	if f, err := os.OpenFile(p.cfg.Kernel, os.O_WRONLY, 0); err != nil {
 		errs = append(errs, fmt.Errorf("write to the kernel's log: %w", err))
 	} else {
 		jc.Kernel = journal.NewKernelWriter(f, p.guard).Write
@@ -219,7 +232,8 @@ func (p *pid1) startEngine() {
 	}
 	p.spawn(func() { p.engine.Run(context.Background()) })
 	p.serveControl()
-	p.spawn(p.handleSignals)
+	signals := heardSignals()
+	p.spawn(func() { p.handleSignals(signals) })
 	if p.params.Shell {
 		p.say(true, "bee.shell: no service runs yet; the boot goes on when this shell ends")
 		if err := runShell(p.reaper, p.cfg.Shell, p.cfg.TTY); err != nil {
@@ -285,10 +299,10 @@ func (p *pid1) emergency(service, reason string) {
 }
 
 // attachConsoles opens every console that the kernel uses: serial and VGA both
-// show the boot (/sys/class/tty/console/active).
+// show the boot.
 func (p *pid1) attachConsoles() (errs []error) {
 	attached := 0
-	for _, name := range consoles() {
+	for _, name := range consoles(p.cfg.Consoles) {
 		// O_NONBLOCK: a serial line without carrier must not hold the open up.
 		fd, err := syscall.Open("/dev/"+name, syscall.O_WRONLY|syscall.O_NOCTTY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 		if err == nil {
@@ -307,8 +321,9 @@ func (p *pid1) attachConsoles() (errs []error) {
 	return errs
 }
 
-func consoles() []string {
-	b, err := os.ReadFile("/sys/class/tty/console/active")
+// consoles reads the list of consoles (/sys/class/tty/console/active).
+func consoles(file string) []string {
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil
 	}

@@ -99,6 +99,8 @@ func newLogPipe(log *journal.Log) (*logPipe, error) {
 		log.Write(b)
 	})
 	if err != nil {
+		syscall.Close(fds[0])
+		syscall.Close(fds[1])
 		return nil, err
 	}
 	return &logPipe{d, fds[1]}, nil
