@@ -32,7 +32,7 @@ const linkLocal = "fe80::5054:ff:febe:e001"
 
 // TestDHCP has one machine and one real dnsmasq in a network namespace: no
 // server at first, one that comes after 20 s, one that goes away, one that
-// returns with other addresses.
+// returns with other addresses and speaks IPv6.
 func TestDHCP(t *testing.T) {
 	skip(t)
 	if os.Getenv(inside) == "" {
@@ -60,7 +60,7 @@ func TestDHCP(t *testing.T) {
 	if rest := 20*time.Second - time.Since(began); rest > 0 {
 		time.Sleep(rest) // the wait is the test
 	}
-	first := l.serve("192.0.2.100", "192.0.2.100")
+	first := l.serve("192.0.2.100")
 	l.reach("192.0.2.100")
 	if out := l.run("192.0.2.100", "cat /etc/resolv.conf; hostname; cat /run/bee/net.json"); !strings.Contains(out, "192.0.2.53") || !strings.Contains(out, "named-by-dhcp") || !strings.Contains(out, "192.0.2.123") {
 		t.Errorf("what the server said besides the address:\n%s", out)
@@ -85,10 +85,18 @@ func TestDHCP(t *testing.T) {
 
 	// One returns that knows nothing of the lease: it says NAK, and the machine
 	// takes another address.
-	l.serve("192.0.2.200", "192.0.2.200")
+	l.serve("192.0.2.200", "--enable-ra", "--dhcp-range=2001:db8::200,2001:db8::200,slaac,64,2m", "--dhcp-option=option6:dns-server,[2001:db8::53]")
 	l.reach("192.0.2.200")
 	if out := l.run("192.0.2.200", "cat /run/bee/net.json; cat /proc/1/comm"); strings.Contains(out, "192.0.2.100") || !strings.Contains(out, "init") {
 		t.Errorf("after the NAK:\n%s", out)
+	}
+
+	// The same server advertises a prefix and hands out IPv6 addresses.
+	for _, addr := range []string{"2001:db8::200", "2001:db8::5054:ff:febe:e001"} {
+		l.reach(addr)
+	}
+	if out := l.run("2001:db8::200", "cat /etc/resolv.conf; ip -6 route"); !strings.Contains(out, "nameserver 2001:db8::53") || !strings.Contains(out, "fe80::") {
+		t.Errorf("by router advertisement and DHCPv6:\n%s", out)
 	}
 }
 
@@ -132,7 +140,7 @@ func makeTap(t *testing.T) {
 	if err := unix.IoctlSetInt(int(f.Fd()), unix.TUNSETPERSIST, 1); err != nil {
 		t.Fatalf("keep the tap interface: %v", err)
 	}
-	for _, step := range [][]string{{"link", "set", "lo", "up"}, {"addr", "add", "192.0.2.1/24", "dev", tap}, {"link", "set", tap, "up"}} {
+	for _, step := range [][]string{{"link", "set", "lo", "up"}, {"addr", "add", "192.0.2.1/24", "dev", tap}, {"addr", "add", "2001:db8::1/64", "dev", tap, "nodad"}, {"link", "set", tap, "up"}} {
 		b, err := shared()
 		if err != nil {
 			t.Fatal(err)
@@ -198,18 +206,19 @@ func (l *link) reach(addr string) {
 	})
 }
 
-// serve starts dnsmasq for one range of addresses; the result ends it.
-func (l *link) serve(from, to string) (stop func()) {
+// serve starts dnsmasq for one address, and for IPv6 with the arguments in
+// more; the result ends it.
+func (l *link) serve(addr string, more ...string) (stop func()) {
 	l.t.Helper()
 	ctx, cancel := context.WithCancel(l.ctx)
 	var said sandbox.Tail
 	dir := l.t.TempDir()
 	cmd, err := l.lab.sandbox.Command(ctx, sandbox.Step{
-		Args: []string{"dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--user=root", "--group=root", "--port=0", "--interface=" + tap, "--bind-interfaces",
+		Args: append([]string{"dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--user=root", "--group=root", "--port=0", "--interface=" + tap, "--bind-interfaces",
 			"--dhcp-authoritative", "--no-ping", "--dhcp-leasefile=/state/leases", "--pid-file=", "--log-dhcp",
-			"--dhcp-range=" + from + "," + to + ",255.255.255.0,2m", "--dhcp-host=" + mac + ",named-by-dhcp", "--dhcp-option=option:router,192.0.2.1",
+			"--dhcp-range=" + addr + "," + addr + ",255.255.255.0,2m", "--dhcp-host=" + mac + ",named-by-dhcp", "--dhcp-option=option:router,192.0.2.1",
 			"--dhcp-option=option:dns-server,192.0.2.53", "--dhcp-option=option:ntp-server,192.0.2.123",
-			"--dhcp-option=option:classless-static-route,198.51.100.0/24,192.0.2.9,0.0.0.0/0,192.0.2.1", "--dhcp-option=option:mtu,1400"},
+			"--dhcp-option=option:classless-static-route,198.51.100.0/24,192.0.2.9,0.0.0.0/0,192.0.2.1", "--dhcp-option=option:mtu,1400"}, more...),
 		Rw: []sandbox.Bind{{Host: dir, Path: "/state"}}, Network: true, Stdout: &said, Stderr: &said,
 	})
 	if err != nil {

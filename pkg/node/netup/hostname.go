@@ -2,8 +2,6 @@ package netup
 
 import (
 	"cmp"
-	"fmt"
-	"path/filepath"
 	"strings"
 )
 
@@ -68,8 +66,8 @@ func (s *service) nameMachine() {
 	}
 	s.dirty = true
 	if name != s.hostname {
-		if err := s.setHostname(name); err != nil {
-			s.logf("%v", err)
+		if err := s.SetHostname(name); err != nil {
+			s.logf("set host name %s: %v", name, err)
 			return
 		}
 		s.logf("host name is %s (%s)", name, source)
@@ -84,17 +82,4 @@ func (s *service) offeredHostname() string {
 		}
 	}
 	return ""
-}
-
-// setHostname tells the kernel, and the files where people look for the name.
-func (s *service) setHostname(name string) error {
-	if err := s.SetHostname(name); err != nil {
-		return fmt.Errorf("set host name %s: %w", name, err)
-	}
-	for _, file := range []string{"etc/hostname", "run/bee/hostname-done"} {
-		if err := writeFile(filepath.Join(s.Root, file), []byte(name+"\n"), 0o644); err != nil {
-			return fmt.Errorf("write host name: %w", err)
-		}
-	}
-	return nil
 }

@@ -73,12 +73,12 @@ func (s *service) startDHCP6(n *nic) error {
 	}
 	cfg := dhcp6.Config{DUID: s.duid}
 	copy(cfg.IAID[:], n.MAC[max(0, len(n.MAC)-4):])
-	index := n.Index
+	index, name := n.Index, n.Name // for another goroutine
 	n.v6 = dhcp6.NewClient(dhcp6.Client{
 		Config: cfg,
-		Open:   func() (dhcp6.Conn, error) { return s.OpenDHCP6(n.Name, index) },
+		Open:   func() (dhcp6.Conn, error) { return s.OpenDHCP6(name, index) },
 		Notify: func(e dhcp6.Event) { s.queue.post(dhcp6Event{index, e}) },
-		Debug:  s.debug(n.Name),
+		Debug:  s.debug(name),
 	})
 	go n.v6.Run(n.ctx)
 	return nil

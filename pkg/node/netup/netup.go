@@ -97,6 +97,10 @@ type service struct {
 	timer                    *time.Timer
 }
 
+// rewriteWait is the time until what could not be written is written again,
+// should nothing change before.
+const rewriteWait = 2 * time.Second
+
 // Run works until ctx ends and then leaves every address as it is. Its error
 // means that the kernel cannot be talked to.
 func Run(ctx context.Context, cfg Config) error {
@@ -118,9 +122,15 @@ func Run(ctx context.Context, cfg Config) error {
 			s.dirty = false
 			s.publish()
 		}
+		var again <-chan time.Time
+		if s.written.failed != "" {
+			again = time.After(rewriteWait)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-again:
+			s.dirty = true
 		case <-s.timer.C:
 			s.forgetRADNS(time.Now())
 		case <-s.queue.wake:

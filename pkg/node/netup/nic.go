@@ -296,13 +296,13 @@ func (s *service) startDHCP4(n *nic) {
 	}
 	resume := n.lease4
 	n.lease4 = nil
-	index, mac := n.Index, append(net.HardwareAddr(nil), n.MAC...)
+	index, name, mac := n.Index, n.Name, slices.Clone(n.MAC) // for another goroutine
 	client := dhcp4.Client{
 		Config: dhcp4.Config{MAC: mac, Hostname: s.toldHostname(), MinLease: s.MinLease},
 		Resume: resume,
-		Open:   func() (dhcp4.Conn, error) { return s.OpenDHCP4(n.Name, index) },
+		Open:   func() (dhcp4.Conn, error) { return s.OpenDHCP4(name, index) },
 		Notify: func(e dhcp4.Event) { s.queue.post(dhcp4Event{index, e}) },
-		Debug:  s.debug(n.Name),
+		Debug:  s.debug(name),
 	}
 	if s.Probe != nil {
 		client.Probe = func(ctx context.Context, addr netip.Addr) (net.HardwareAddr, error) {

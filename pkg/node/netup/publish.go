@@ -3,6 +3,7 @@ package netup
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -16,14 +17,18 @@ import (
 	"github.com/bee-os/bee/pkg/node/netup/netstate"
 )
 
-// resolvPath is where /etc/resolv.conf points.
-const resolvPath = "run/bee/resolv.conf"
+// Files beside netstate.Path. /etc/resolv.conf points to resolvPath.
+const (
+	resolvPath   = "run/bee/resolv.conf"
+	hostnamePath = "etc/hostname" // hostname(5)
+)
 
 // published is what the world was told last.
 type published struct {
 	any            bool
 	carrier, route bool
 	status, resolv string
+	hostname       string // in /etc/hostname
 	failed         string
 }
 
@@ -61,21 +66,29 @@ func (s *service) publish() {
 	w.any, w.carrier, w.route, w.status = true, carrier, route, status
 }
 
+// write brings the files up to date. One that cannot be written holds none of
+// the others up.
 func (s *service) write(state netstate.State) error {
 	b, err := json.MarshalIndent(state, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode network state: %w", err)
 	}
-	if conf := resolvConf(state); !s.written.any || conf != s.written.resolv {
-		if err := writeFile(filepath.Join(s.Root, resolvPath), []byte(conf), 0o644); err != nil {
-			return fmt.Errorf("write %s: %w", resolvPath, err)
+	var errs []error
+	put := func(path string, text []byte) (done bool) {
+		err := writeFile(filepath.Join(s.Root, path), text, 0o644)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("write %s: %w", path, err))
 		}
+		return err == nil
+	}
+	if s.hostname != s.written.hostname && put(hostnamePath, []byte(s.hostname+"\n")) {
+		s.written.hostname = s.hostname
+	}
+	if conf := resolvConf(state); conf != s.written.resolv && put(resolvPath, []byte(conf)) {
 		s.written.resolv = conf
 	}
-	if err := writeFile(filepath.Join(s.Root, netstate.Path), append(b, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", netstate.Path, err)
-	}
-	return nil
+	put(netstate.Path, append(b, '\n'))
+	return errors.Join(errs...)
 }
 
 // describe is one interface in a few words, for svc status.
