@@ -3,21 +3,28 @@ package hwreport
 // CPU is the processors as the kernel runs them and the sockets as the firmware
 // describes them. Sources: /proc/cpuinfo, /sys/devices/system/cpu, SMBIOS type 4.
 type CPU struct {
-	Vendor          Field[string]          `json:"vendor"`
-	Model           Field[string]          `json:"model"`
-	Signature       Field[string]          `json:"signature"`       // family-model-stepping, hexadecimal: "06-8f-08"
-	Microcode       Field[[]string]        `json:"microcode"`       // distinct revisions, one in a healthy machine
-	Hypervisor      Field[bool]            `json:"hypervisor"`      // runs as a guest (CPU flag)
-	Packages        Field[int64]           `json:"packages"`        // sockets with an online processor
-	Cores           Field[int64]           `json:"cores"`           // online
-	Threads         Field[int64]           `json:"threads"`         // online
-	Present         Field[int64]           `json:"threads_present"` // online or not
-	MaxMHz          Field[int64]           `json:"max_mhz"`         // cpufreq, else the firmware
-	Caches          Field[[]Cache]         `json:"caches"`          // one row a kind
-	NUMA            Field[[]NUMANode]      `json:"numa_nodes"`      //
-	Flags           Field[[]string]        `json:"flags"`           // of the first processor
-	Vulnerabilities Field[[]Vulnerability] `json:"vulnerabilities"` // /sys/devices/system/cpu/vulnerabilities
-	Sockets         Field[[]Socket]        `json:"sockets"`         // SMBIOS type 4
+	Vendor          Field[string]            `json:"vendor"`
+	Model           Field[string]            `json:"model"`
+	Signature       Field[string]            `json:"signature"` // family-model-stepping, hexadecimal: "06-8f-08"
+	Microcode       Field[[]string]          `json:"microcode"` // distinct revisions, one in a healthy machine
+	BySocket        Field[[]SocketMicrocode] `json:"microcode_by_package"`
+	Hypervisor      Field[bool]              `json:"hypervisor"`      // runs as a guest (CPU flag)
+	Packages        Field[int64]             `json:"packages"`        // sockets with an online processor
+	Cores           Field[int64]             `json:"cores"`           // online
+	Threads         Field[int64]             `json:"threads"`         // online
+	Present         Field[int64]             `json:"threads_present"` // online or not
+	MaxMHz          Field[int64]             `json:"max_mhz"`         // cpufreq, else the firmware
+	Caches          Field[[]Cache]           `json:"caches"`          // one row a kind
+	NUMA            Field[[]NUMANode]        `json:"numa_nodes"`      //
+	Flags           Field[[]string]          `json:"flags"`           // of the first processor
+	Vulnerabilities Field[[]Vulnerability]   `json:"vulnerabilities"` // /sys/devices/system/cpu/vulnerabilities
+	Sockets         Field[[]Socket]          `json:"sockets"`         // SMBIOS type 4
+}
+
+// SocketMicrocode is the revisions that one package runs.
+type SocketMicrocode struct {
+	Package   int64    `json:"package"`
+	Revisions []string `json:"revisions"`
 }
 
 // Cache is one kind of cache, all of its instances together.

@@ -70,7 +70,7 @@ func sectionRank(name string) int { return slices.Index(SectionNames(), name) }
 
 // SectionNames lists the sections in the order of the report.
 func SectionNames() []string {
-	return []string{"board", "cpu", "memory", "storage", "pcie", "psu", "network", "drivers", "boot"}
+	return []string{"board", "cpu", "memory", "storage", "pcie", "psu", "ipmi", "network", "gpu", "tpm", "ras", "drivers", "boot"}
 }
 
 // Count tells how many findings there are of each severity.

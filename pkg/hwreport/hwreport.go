@@ -21,7 +21,7 @@ import (
 
 // Schema is the version of the model (semver): a field that goes or changes
 // its meaning raises the first number, a new one the second.
-const Schema = "1.0.0"
+const Schema = "2.0.0"
 
 // Path is where the node keeps its report, relative to the root.
 const Path = "var/log/bee-audit.json"
@@ -45,7 +45,11 @@ type Report struct {
 	Storage Section[Storage] `json:"storage"`
 	PCIe    Section[PCIe]    `json:"pcie"`
 	PSU     Section[PSU]     `json:"psu"`
+	IPMI    Section[IPMI]    `json:"ipmi"`
 	Network Section[Network] `json:"network"`
+	GPU     Section[GPU]     `json:"gpu"`
+	TPM     Section[TPM]     `json:"tpm"`
+	RAS     Section[RAS]     `json:"ras"`
 	Drivers Section[Drivers] `json:"drivers"`
 	Boot    Section[Boot]    `json:"boot"`
 
@@ -85,7 +89,7 @@ const (
 func (r *Report) Collectors() []*Collector {
 	return []*Collector{
 		&r.Board.Collector, &r.CPU.Collector, &r.Memory.Collector, &r.Storage.Collector,
-		&r.PCIe.Collector, &r.PSU.Collector, &r.Network.Collector, &r.Drivers.Collector,
+		&r.PCIe.Collector, &r.PSU.Collector, &r.IPMI.Collector, &r.Network.Collector, &r.GPU.Collector, &r.TPM.Collector, &r.RAS.Collector, &r.Drivers.Collector,
 		&r.Boot.Collector,
 	}
 }

@@ -35,7 +35,7 @@ func Summary(r *Report, width int) []string {
 	if d, ok := r.PCIe.Data.Devices.Get(); ok {
 		s.line("pci", fmt.Sprintf("%d functions", len(d)))
 	}
-	s.psu(r.PSU.Data)
+	s.psu(r.PSU.Data, r.IPMI.Data)
 	s.verdict(r)
 	return s.lines
 }
@@ -69,11 +69,11 @@ func (s *summary) memory(m Memory) {
 	s.line("memory", size, fmt.Sprintf("%d of %s slots", full, m.Slots), kind, label("ECC", m.ECC), Size(m.Usable.Or(0))+" usable")
 }
 
-func (s *summary) psu(p PSU) {
+func (s *summary) psu(p PSU, i IPMI) {
 	for i, u := range p.Supplies.Or(nil) {
 		s.line(once(i, "power"), u.Location.Or(u.Name.Or("?")), join(u.Manufacturer.Or(""), u.Model.Or("")), u.Status.Or(""))
 	}
-	if b, ok := p.BMC.Get(); ok {
+	if b, ok := i.BMC.Get(); ok {
 		s.line("bmc", "firmware "+b.Firmware.Or("?"), "IPMI "+b.IPMI.Or("?"))
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 // across finds what shows only when sections are held against each other.
 func across(r *hwreport.Report) []hwreport.Finding {
-	var found []hwreport.Finding
+	found := append(supplied(r), blame(r)...)
 	populated := int64(0)
 	for _, s := range r.CPU.Data.Sockets.Or(nil) {
 		if s.Populated.Or(false) {

@@ -10,14 +10,18 @@ import (
 	"time"
 
 	"github.com/bee-os/bee/pkg/hwreport"
+	"github.com/bee-os/bee/pkg/node/audit/device"
 	"github.com/bee-os/bee/pkg/node/audit/smbios"
+	"github.com/bee-os/bee/pkg/node/audit/tree"
 )
 
 // Machine is where collectors look.
 type Machine struct {
-	Root fs.FS // of the machine or of a captured tree
-	Live bool  // Root is the machine this runs on: devices may be asked too
+	Root fs.FS            // of the machine or of a captured tree
+	Ask  device.Asker     // the devices that are no files
+	Now  func() time.Time // by the clock of the machine
 	DMI  func() (smbios.Tables, error)
+	pci  func() scan // one look at the bus
 }
 
 // Collector fills one section.
@@ -25,7 +29,7 @@ type Collector struct {
 	Name     string
 	Deadline time.Duration
 	Source   []string
-	collect  func(context.Context, Machine) (put func(*hwreport.Report))
+	collect  func(context.Context, Machine, *tree.Collector) (put func(*hwreport.Report))
 	section  func(*hwreport.Report) *hwreport.Collector
 }
 
@@ -38,13 +42,21 @@ var Collectors = []Collector{
 	section("memory", time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.Memory] { return &r.Memory }, memory,
 		"proc/meminfo", "sys/devices/system/edac/mc", smbios.TablePath),
 	section("storage", 5*time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.Storage] { return &r.Storage }, storage,
-		"sys/block"),
+		"sys/block", "sys/class/scsi_host", "sys/class/enclosure", "SG_IO", "NVME_IOCTL_ADMIN_CMD"),
 	section("pcie", 2*time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.PCIe] { return &r.PCIe }, pcie,
 		"sys/bus/pci/devices", "usr/share/misc/pci.ids"),
-	section("psu", 5*time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.PSU] { return &r.PSU }, psu,
-		smbios.TablePath, "dev/ipmi0"),
+	section("psu", time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.PSU] { return &r.PSU }, psu,
+		smbios.TablePath),
+	section("ipmi", 15*time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.IPMI] { return &r.IPMI }, bmc,
+		"dev/ipmi0", smbios.TablePath),
 	section("network", 2*time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.Network] { return &r.Network }, network,
-		"sys/class/net", "run/bee/net.json"),
+		"sys/class/net", "sys/class/infiniband", "SIOCETHTOOL", "run/bee/net.json"),
+	section("gpu", 2*time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.GPU] { return &r.GPU }, gpu,
+		"sys/bus/pci/devices", "proc/driver/nvidia"),
+	section("tpm", 5*time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.TPM] { return &r.TPM }, tpmModule,
+		tpmDir, tpmDev, tpmLog),
+	section("ras", 2*time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.RAS] { return &r.RAS }, ras,
+		kmsg, "sys/fs/pstore", "sys/firmware/acpi/tables", "sys/class/watchdog"),
 	section("drivers", time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.Drivers] { return &r.Drivers }, drivers,
 		"run/bee/modules.json", "proc/modules"),
 	section("boot", time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.Boot] { return &r.Boot }, boot,

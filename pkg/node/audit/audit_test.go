@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,8 +16,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/bee-os/bee/pkg/hwreport"
+	"github.com/bee-os/bee/pkg/node/audit/device"
 	"github.com/bee-os/bee/pkg/node/audit/smbios"
 )
 
@@ -71,13 +74,14 @@ func qemu(t *testing.T) fstest.MapFS {
 	file("proc/sys/kernel/random/boot_id", "11111111-2222-3333-4444-555555555555")
 	file("run/bee/net.json", `{"interfaces":[{"name":"eth0","carrier":true,"state":"bound","addresses":["10.0.2.15/24"]}]}`)
 	file("run/bee/modules.json", `{"complete":true,"failed":[{"name":"bad","error":"load module bad: exec format error"}],"orphans":[{"device":"devices/pci0000:00/0000:00:05.0","modalias":"pci:v00008086d00001533sv0sd0bc02sc00i00","modules":["igb"],"reason":"not in the image"}]}`)
+	file("etc/bee/bom.json", `{"version":"1","variant":"test"}`)
 	file("usr/share/misc/pci.ids", "1af4  Red Hat, Inc.\n\t1000  Virtio network device\nC 02  Network controller\n\t00  Ethernet controller")
 	return m
 }
 
 // TestGolden runs every collector over the captured machine.
 func TestGolden(t *testing.T) {
-	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(qemu(t), false)})
+	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(qemu(t), device.Nothing{})})
 	for _, c := range r.Collectors() {
 		if c.Status != hwreport.OK {
 			t.Errorf("collector %s: %s %s", c.Name, c.Status, c.Error)
@@ -89,6 +93,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	fits(t, got)
 	const golden = "testdata/qemu.json"
 	if *update {
 		if err := os.WriteFile(golden, got, 0o644); err != nil {
@@ -101,6 +106,30 @@ func TestGolden(t *testing.T) {
 	}
 	if d := cmp.Diff(string(want), string(got)); d != "" {
 		t.Errorf("the report differs from %s (go test -update rewrites it):\n%s", golden, d)
+	}
+}
+
+// fits holds a report against the published schema.
+func fits(t *testing.T, report []byte) {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(hwreport.JSONSchema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("report.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("report.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(report))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Validate(v); err != nil {
+		t.Errorf("the report does not fit its schema: %v", err)
 	}
 }
 
@@ -130,14 +159,14 @@ func TestFindings(t *testing.T) {
 		}, "network.no-carrier"},
 		"an empty disk": {func(m fstest.MapFS) {
 			m["sys/devices/pci0000:00/0000:00:04.0/virtio1/block/vda/size"].Data = []byte("0\n")
-		}, "storage.no-capacity@disk:DISK-1"},
+		}, "storage.failed@disk:DISK-1"},
 		"damaged tables":   {func(m fstest.MapFS) { m[smbios.TablePath].Data = append(m[smbios.TablePath].Data[:60], 1, 2) }, "board.smbios-broken"},
 		"no names":         {func(m fstest.MapFS) { delete(m, "usr/share/misc/pci.ids") }, "pcie.names-missing"},
 		"coldplug at work": {func(m fstest.MapFS) { delete(m, "run/bee/modules.json") }, "drivers.unsettled"},
 	} {
 		m := qemu(t)
 		c.spoil(m)
-		r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(m, false)})
+		r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(m, device.Nothing{})})
 		if find(r, c.id) == nil {
 			b, _ := json.Marshal(r.Findings)
 			t.Errorf("%s: no finding %s in %s", name, c.id, b)
@@ -146,7 +175,7 @@ func TestFindings(t *testing.T) {
 }
 
 func TestUnreadableTablesAreUnknownNotAbsent(t *testing.T) {
-	m := NewMachine(qemu(t), false)
+	m := NewMachine(qemu(t), device.Nothing{})
 	m.DMI = func() (smbios.Tables, error) { return smbios.Tables{}, fmt.Errorf("read tables: %w", fs.ErrPermission) }
 	r := Run(context.Background(), Config{Collectors: Collectors, Machine: m})
 	if f := find(r, "board.smbios-unreadable"); f == nil || r.Board.Data.SMBIOS.State() != hwreport.IsUnknown || r.Memory.Data.Installed.State() != hwreport.IsUnknown {
@@ -175,14 +204,14 @@ func TestBadCollectors(t *testing.T) {
 		}),
 	}
 	partial := 0
-	r := Run(context.Background(), Config{Collectors: list, Machine: NewMachine(qemu(t), false), Partial: func(*hwreport.Report) { partial++ }})
+	r := Run(context.Background(), Config{Collectors: list, Machine: NewMachine(qemu(t), device.Nothing{}), Partial: func(*hwreport.Report) { partial++ }})
 	if c := r.CPU.Collector; c.Status != hwreport.Failed || c.Error != "no luck" || r.CPU.Data.Vendor.Or("") != "kept" || !strings.Contains(r.CPU.Data.Model.Reason(), "no luck") {
 		t.Errorf("failed: %+v %v", c, r.CPU.Data.Model.Reason())
 	}
 	if c := r.Memory.Collector; c.Status != hwreport.Failed || !strings.Contains(c.Error, "panic: oh") {
 		t.Errorf("panicked: %+v", c)
 	}
-	if c := r.PSU.Collector; c.Status != hwreport.Timeout || r.PSU.Data.BMC.State() != hwreport.IsUnknown {
+	if c := r.PSU.Collector; c.Status != hwreport.Timeout || r.PSU.Data.Supplies.State() != hwreport.IsUnknown {
 		t.Errorf("hung: %+v", c)
 	}
 	if r.Board.Collector.Status != hwreport.OK || r.Network.Collector.Status != hwreport.Skipped {
@@ -197,7 +226,7 @@ func TestBadCollectors(t *testing.T) {
 }
 
 func TestEmptyMachineCanBeLookedAt(t *testing.T) {
-	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(fstest.MapFS{}, false)})
+	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(fstest.MapFS{}, device.Nothing{})})
 	if r.Verdict != hwreport.Incomplete || r.CPU.Collector.Status != hwreport.Failed {
 		t.Errorf("verdict %s, cpu %+v", r.Verdict, r.CPU.Collector)
 	}
@@ -210,7 +239,7 @@ func TestEmptyMachineCanBeLookedAt(t *testing.T) {
 
 func TestWrite(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "report.json")
-	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(qemu(t), false)})
+	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(qemu(t), device.Nothing{})})
 	for range 2 {
 		if err := Write(name, r); err != nil {
 			t.Fatal(err)

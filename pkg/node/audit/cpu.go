@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -34,6 +36,9 @@ func cpu(_ context.Context, m Machine, c *hwreport.CPU) ([]hwreport.Finding, err
 	c.Caches = caches(m)
 	c.NUMA = numa(m)
 	c.Vulnerabilities = vulnerabilities(m)
+	if c.Packages.Or(0) <= 1 && !strings.Contains(info, "physical id") {
+		topology(m, c)
+	}
 	c.Sockets = sockets(m)
 	return cpuFindings(c), nil
 }
@@ -55,6 +60,7 @@ func listed(m Machine, name string) hwreport.Field[int64] {
 func parseCPUInfo(info string, c *hwreport.CPU) {
 	packages, cores := map[string]bool{}, map[string]bool{}
 	var microcode []string
+	bySocket := map[string]hwreport.SocketMicrocode{}
 	threads := int64(0)
 	for i, block := range strings.Split(info, "\n\n") {
 		get := make(map[string]string)
@@ -69,15 +75,27 @@ func parseCPUInfo(info string, c *hwreport.CPU) {
 		pkg := get["physical id"]
 		packages[pkg] = true
 		cores[pkg+" "+get["core id"]] = true
-		if u := get["microcode"]; u != "" && !slices.Contains(microcode, u) {
-			microcode = append(microcode, u)
+		if u := get["microcode"]; u != "" {
+			if !slices.Contains(microcode, u) {
+				microcode = append(microcode, u)
+			}
+			n, _ := strconv.ParseInt(pkg, 10, 64) // where it is not told, all are of package 0
+			s := bySocket[pkg]
+			s.Package = n
+			if !slices.Contains(s.Revisions, u) {
+				s.Revisions = append(s.Revisions, u)
+			}
+			bySocket[pkg] = s
 		}
 		if i > 0 {
 			continue
 		}
 		c.Vendor, c.Model = some(get["vendor_id"]), some(get["model name"])
+		if code := get["CPU implementer"]; code != "" {
+			c.Vendor, c.Model = armName(code, get["CPU part"])
+		}
 		c.Signature = signature(get["cpu family"], get["model"], get["stepping"])
-		flags := strings.Fields(get["flags"])
+		flags := strings.Fields(get["flags"] + get["Features"])
 		c.Hypervisor = hwreport.Value(slices.Contains(flags, "hypervisor"))
 		c.Flags = hwreport.Absent[[]string]()
 		if len(flags) > 0 {
@@ -85,10 +103,13 @@ func parseCPUInfo(info string, c *hwreport.CPU) {
 		}
 	}
 	c.Packages, c.Cores, c.Threads = hwreport.Value(int64(len(packages))), hwreport.Value(int64(len(cores))), hwreport.Value(threads)
-	c.Microcode = hwreport.Absent[[]string]()
+	c.Microcode, c.BySocket = hwreport.Absent[[]string](), hwreport.Absent[[]hwreport.SocketMicrocode]()
 	if len(microcode) > 0 {
 		slices.Sort(microcode)
 		c.Microcode = hwreport.Value(microcode)
+		list := slices.Collect(maps.Values(bySocket))
+		slices.SortFunc(list, func(a, b hwreport.SocketMicrocode) int { return cmp.Compare(a.Package, b.Package) })
+		c.BySocket = hwreport.Value(list)
 	}
 }
 
@@ -112,31 +133,45 @@ func caches(m Machine) hwreport.Field[[]hwreport.Cache] {
 	if err != nil {
 		return hwreport.Unknown[[]hwreport.Cache](err.Error())
 	}
+	slices.SortFunc(cpus, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 	type key struct {
 		level int64
 		kind  string
 		size  int64
 	}
 	shared := make(map[key]map[string]bool)
+	known := make(map[string]map[int]bool) // by index: the processors of instances that were read
 	for _, c := range cpus {
 		if !numbered(c, "cpu") {
 			continue
 		}
+		n, _ := strconv.Atoi(strings.TrimPrefix(c, "cpu")) // numbered
 		dir := path.Join(cpuDir, c, "cache")
-		entries, err := names(m.Root, dir)
-		if err != nil {
-			return hwreport.Unknown[[]hwreport.Cache](err.Error())
-		}
-		for _, e := range entries {
-			if !numbered(e, "index") {
+		for i := 0; ; i++ {
+			index := fmt.Sprintf("index%d", i)
+			if known[index][n] {
 				continue
 			}
-			d := path.Join(dir, e)
-			k := key{number(m.Root, d+"/level").Or(0), text(m.Root, d+"/type").Or("?"), kibibytes(text(m.Root, d+"/size").Or(""))}
+			d := dir + "/" + index
+			level := number(m.Root, d+"/level")
+			if level.State() == hwreport.IsAbsent {
+				break
+			}
+			k := key{level.Or(0), text(m.Root, d+"/type").Or("?"), kibibytes(text(m.Root, d+"/size").Or(""))}
+			list := text(m.Root, d+"/shared_cpu_list").Or(strconv.Itoa(n))
 			if shared[k] == nil {
 				shared[k] = make(map[string]bool)
 			}
-			shared[k][text(m.Root, d+"/shared_cpu_list").Or(c)] = true
+			shared[k][list] = true
+			if known[index] == nil {
+				known[index] = make(map[int]bool)
+			}
+			for _, other := range expand(list) {
+				known[index][other] = true
+			}
+			if level.State() != hwreport.IsValue || i > 15 {
+				break
+			}
 		}
 	}
 	if len(shared) == 0 {
@@ -150,6 +185,52 @@ func caches(m Machine) hwreport.Field[[]hwreport.Cache] {
 		return strings.Compare(fmt.Sprintf("%d%s%020d", a.Level, a.Type, a.Bytes), fmt.Sprintf("%d%s%020d", b.Level, b.Type, b.Bytes))
 	})
 	return hwreport.Value(list)
+}
+
+// maxCPU bounds the numbers of a list of processors.
+const maxCPU = 1 << 16
+
+// expand lists the processors of a kernel list such as "0-3,8".
+func expand(list string) []int {
+	var out []int
+	for _, part := range strings.Split(list, ",") {
+		lo, hi, ranged := strings.Cut(part, "-")
+		a, err := strconv.Atoi(lo)
+		b := a
+		if err == nil && ranged {
+			b, err = strconv.Atoi(hi)
+		}
+		if err != nil || a < 0 || b < a || b > maxCPU {
+			return out
+		}
+		for ; a <= b; a++ {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// topology counts packages and cores where /proc/cpuinfo does not tell them,
+// as on ARM (kernel: Documentation/ABI/stable/sysfs-devices-system-cpu).
+func topology(m Machine, c *hwreport.CPU) {
+	cpus, err := names(m.Root, cpuDir)
+	if err != nil {
+		return
+	}
+	packages, cores := map[int64]bool{}, map[[2]int64]bool{}
+	for _, n := range cpus {
+		if !numbered(n, "cpu") {
+			continue
+		}
+		p, ok1 := number(m.Root, cpuDir+"/"+n+"/topology/physical_package_id").Get()
+		k, ok2 := number(m.Root, cpuDir+"/"+n+"/topology/core_id").Get()
+		if ok1 && ok2 {
+			packages[p], cores[[2]int64{p, k}] = true, true
+		}
+	}
+	if len(packages) > 0 {
+		c.Packages, c.Cores = hwreport.Value(int64(len(packages))), hwreport.Value(int64(len(cores)))
+	}
 }
 
 // numbered says whether name is prefix and a number.
@@ -280,4 +361,24 @@ func cpuFindings(c *hwreport.CPU) []hwreport.Finding {
 		}
 	}
 	return found
+}
+
+// armImplementers and armParts are what lscpu knows (util-linux sys-utils/
+// lscpu-arm.c, Arm's MIDR_EL1), those of servers.
+var (
+	armImplementers = map[string]string{"0x41": "ARM", "0x42": "Broadcom", "0x43": "Cavium", "0x46": "Fujitsu", "0x48": "HiSilicon", "0x4e": "NVIDIA", "0x50": "APM", "0x51": "Qualcomm", "0x61": "Apple", "0x6d": "Microsoft", "0xc0": "Ampere"}
+	armParts        = map[string]string{"0x41/0xd03": "Cortex-A53", "0x41/0xd07": "Cortex-A57", "0x41/0xd08": "Cortex-A72", "0x41/0xd0b": "Cortex-A76", "0x41/0xd0c": "Neoverse-N1", "0x41/0xd40": "Neoverse-V1",
+		"0x41/0xd49": "Neoverse-N2", "0x41/0xd4f": "Neoverse-V2", "0x43/0x0a1": "ThunderX", "0x43/0x0af": "ThunderX2", "0x42/0x516": "ThunderX2", "0x46/0x001": "A64FX", "0x48/0xd01": "Kunpeng-920", "0x48/0xd02": "Kunpeng-920",
+		"0x4e/0x004": "Carmel", "0x50/0x000": "X-Gene", "0xc0/0xac3": "Ampere-1", "0xc0/0xac4": "Ampere-1a"}
+)
+
+func armName(implementer, part string) (vendor, model hwreport.Field[string]) {
+	vendor = hwreport.Value(implementer)
+	if v, ok := armImplementers[implementer]; ok {
+		vendor = hwreport.Value(v)
+	}
+	if n, ok := armParts[implementer+"/"+part]; ok {
+		return vendor, hwreport.Value(n)
+	}
+	return vendor, some(part)
 }

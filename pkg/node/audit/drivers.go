@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/modload/modstate"
 )
@@ -24,6 +25,9 @@ func drivers(_ context.Context, m Machine, out *hwreport.Drivers) ([]hwreport.Fi
 	}
 	state, err := modstate.Read(m.Root)
 	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) && notBee(m, out) {
+			return nil, nil
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			hwreport.Fill(out, "coldplug has told nothing yet")
 			return []hwreport.Finding{hwreport.NewFinding(hwreport.Warning, "drivers.unsettled", "", "coldplug has told nothing yet")}, nil
@@ -64,6 +68,16 @@ func drivers(_ context.Context, m Machine, out *hwreport.Drivers) ([]hwreport.Fi
 		found = append(found, hwreport.NewFinding(hwreport.Warning, "drivers.unsettled", "", "drivers were still being loaded when the audit looked"))
 	}
 	return found, nil
+}
+
+// notBee says whether the machine runs another system, which has no coldplug of
+// ours to ask.
+func notBee(m Machine, out *hwreport.Drivers) bool {
+	if exists(m, bom.Path) {
+		return false
+	}
+	out.Complete, out.Failed, out.Orphans = hwreport.Absent[bool](), hwreport.Absent[[]hwreport.FailedModule](), hwreport.Absent[[]hwreport.Orphan]()
+	return true
 }
 
 func orphanID(ids *hwreport.IDs, device string) string {

@@ -22,6 +22,7 @@ func memory(_ context.Context, m Machine, out *hwreport.Memory) ([]hwreport.Find
 	out.Controller = controllers(m)
 	t, err := m.DMI()
 	if err != nil {
+		out.Arrays = why[[]hwreport.MemoryArray](err)
 		reason := why[int64](err)
 		out.Installed, out.Mapped, out.Slots, out.MaxBytes = reason, reason, reason, reason
 		out.ECC, out.Modules = why[string](err), why[[]hwreport.DIMM](err)
@@ -29,6 +30,8 @@ func memory(_ context.Context, m Machine, out *hwreport.Memory) ([]hwreport.Find
 	}
 	arrays(t, out)
 	dimms, found := modules(t)
+	found = append(found, sizes(t, out)...)
+	join := joinEDAC(dimms, out)
 	out.Modules = hwreport.Value(dimms)
 	out.Slots = hwreport.Value(int64(len(dimms)))
 	var installed int64
@@ -37,7 +40,8 @@ func memory(_ context.Context, m Machine, out *hwreport.Memory) ([]hwreport.Find
 	}
 	out.Installed = hwreport.Value(installed)
 	out.Mapped = mapped(t)
-	return append(append(found, dimmFindings(dimms)...), edacFindings(out)...), nil
+	found = append(append(found, dimmFindings(dimms)...), population(dimms)...)
+	return append(append(found, join...), edacFindings(out)...), nil
 }
 
 // meminfo reads one line of /proc/meminfo or a node's, bytes.
@@ -56,23 +60,39 @@ func meminfo(info, key string) hwreport.Field[int64] {
 // eccTypes are DSP0134 7.17.3, from 1.
 var eccTypes = [...]string{"Other", "Unknown", "None", "Parity", "Single-bit ECC", "Multi-bit ECC", "CRC"}
 
-// arrays reads type 16 of system memory.
+// arrayUses and arrayPlaces are DSP0134 7.17.2 and 7.17.1, from 1.
+var (
+	arrayUses   = []string{"Other", "Unknown", "System memory", "Video memory", "Flash memory", "Non-volatile RAM", "Cache memory"}
+	arrayPlaces = []string{"Other", "Unknown", "System board", "ISA add-on card", "EISA add-on card", "PCI add-on card", "MCA add-on card", "PCMCIA add-on card", "Proprietary add-on card", "NuBus"}
+)
+
+// arrays reads type 16. The sums are those of system memory.
 func arrays(t smbios.Tables, out *hwreport.Memory) {
 	out.ECC, out.MaxBytes = hwreport.Absent[string](), hwreport.Absent[int64]()
+	list := []hwreport.MemoryArray{}
 	var most int64
 	for _, s := range t.Of(16) {
-		if use, _ := s.Byte(5); use != 3 { // system memory
-			continue
-		}
-		if n, ok := s.Byte(6); ok && n >= 1 && int(n) <= len(eccTypes) {
-			out.ECC = hwreport.Value(eccTypes[n-1])
-		}
+		use, ok := s.Byte(5)
+		k := hwreport.MemoryArray{Use: named(arrayUses, use, ok), MaxBytes: hwreport.Absent[int64]()}
+		where, ok := s.Byte(4)
+		k.Location = named(arrayPlaces, where, ok)
+		n, ok := s.Byte(6)
+		k.ECC = named(eccTypes[:], n, ok)
+		k.Slots = absentZero(s.Word(0x0d))
 		if kib, ok := s.Dword(7); ok && kib != 0x80000000 {
-			most += int64(kib) << 10
+			k.MaxBytes = hwreport.Value(int64(kib) << 10)
 		} else if n, ok := s.Qword(0x0f); ok && n < 1<<62 {
-			most += int64(n)
+			k.MaxBytes = hwreport.Value(int64(n))
+		}
+		list = append(list, k)
+		if use == 3 { // system memory
+			if out.ECC.State() != hwreport.IsValue {
+				out.ECC = k.ECC
+			}
+			most += k.MaxBytes.Or(0)
 		}
 	}
+	out.Arrays = hwreport.Value(list)
 	if most > 0 {
 		out.MaxBytes = hwreport.Value(most)
 	}
@@ -121,10 +141,24 @@ func modules(t smbios.Tables) ([]hwreport.DIMM, []hwreport.Finding) {
 	var ids hwreport.IDs
 	list := []hwreport.DIMM{}
 	var found []hwreport.Finding
+	repeated := map[string]int{}
+	for _, s := range t.Of(17) {
+		repeated[str(s, 0x10).Or("")]++
+	}
 	for _, s := range t.Of(17) {
 		d := hwreport.DIMM{Locator: str(s, 0x10), Bank: str(s, 0x11), Bytes: dimmSize(s),
 			Corrected: hwreport.Unknown[int64]("no driver tells errors by module"), Uncorrectable: hwreport.Unknown[int64]("no driver tells errors by module")}
-		d.ID = ids.Unique(hwreport.ID("dimm", d.Locator.Or(""), d.Bank.Or("")))
+		d.ID = ids.Unique(hwreport.ID("dimm", locatorOf(repeated, d), d.Bank.Or("")))
+		d.Socket, d.Channel = socketOf(d), channelOf(t, s, d)
+		d.Error, d.Interleave = moduleError(t, s), hwreport.Absent[int64]()
+		for _, m := range t.Of(20) {
+			if h, ok := m.Word(0x0c); ok && h == s.Handle {
+				n, ok := m.Byte(0x11)
+				if ok && n != 0 && n != 0xff {
+					d.Interleave = hwreport.Value(int64(n))
+				}
+			}
+		}
 		n, full := d.Bytes.Get()
 		if full && (n <= 0 || n > absurd) {
 			found = append(found, hwreport.NewFinding(hwreport.Warning, "memory.absurd-size", d.ID, fmt.Sprintf("the module states %d bytes", n),
@@ -242,6 +276,10 @@ func dimmFindings(dimms []hwreport.DIMM) []hwreport.Finding {
 			found = append(found, hwreport.NewFinding(hwreport.Info, "memory.downclocked", d.ID, fmt.Sprintf("runs at %d MT/s, can %d", does, can),
 				hwreport.Evidence{Source: "SMBIOS type 17", Value: fmt.Sprintf("%d/%d", does, can)}))
 		}
+		if e, ok := d.Error.Get(); ok {
+			found = append(found, hwreport.NewFinding(hwreport.Warning, "memory.firmware-error", d.ID, "the firmware recorded an error of the module: "+e,
+				hwreport.Evidence{Source: "SMBIOS type 18", Value: e}))
+		}
 		if p, ok := d.Part.Get(); ok && !slices.Contains(parts, p) {
 			parts = append(parts, p)
 		}
@@ -257,50 +295,6 @@ func dimmFindings(dimms []hwreport.DIMM) []hwreport.Finding {
 	if len(parts) > 1 {
 		found = append(found, hwreport.NewFinding(hwreport.Info, "memory.mixed-parts", "", "modules with different part numbers",
 			hwreport.Evidence{Source: "SMBIOS type 17", Value: strings.Join(parts, ", ")}))
-	}
-	return found
-}
-
-// controllers reads EDAC (kernel: Documentation/admin-guide/RAS).
-func controllers(m Machine) hwreport.Field[[]hwreport.MemoryController] {
-	const dir = "sys/devices/system/edac/mc"
-	entries, err := names(m.Root, dir)
-	if err != nil {
-		return hwreport.Unknown[[]hwreport.MemoryController](err.Error())
-	}
-	var list []hwreport.MemoryController
-	for _, e := range entries {
-		if !numbered(e, "mc") {
-			continue
-		}
-		c := hwreport.MemoryController{ID: "edac:" + e, Driver: text(m.Root, dir+"/"+e+"/mc_name"), Bytes: number(m.Root, dir+"/"+e+"/size_mb"),
-			Corrected: number(m.Root, dir+"/"+e+"/ce_count"), Uncorrectable: number(m.Root, dir+"/"+e+"/ue_count")}
-		if mib, ok := c.Bytes.Get(); ok {
-			c.Bytes = hwreport.Value(mib << 20)
-		}
-		list = append(list, c)
-	}
-	if len(list) == 0 {
-		return hwreport.Absent[[]hwreport.MemoryController]()
-	}
-	return hwreport.Value(list)
-}
-
-func edacFindings(out *hwreport.Memory) []hwreport.Finding {
-	var found []hwreport.Finding
-	for _, c := range out.Controller.Or(nil) {
-		if n := c.Uncorrectable.Or(0); n > 0 {
-			found = append(found, hwreport.NewFinding(hwreport.Failure, "memory.uncorrected-errors", c.ID, fmt.Sprintf("%d errors could not be corrected", n),
-				hwreport.Evidence{Source: "ue_count", Value: strconv.FormatInt(n, 10)}))
-		}
-		if n := c.Corrected.Or(0); n > 0 {
-			found = append(found, hwreport.NewFinding(hwreport.Warning, "memory.corrected-errors", c.ID, fmt.Sprintf("%d errors were corrected", n),
-				hwreport.Evidence{Source: "ce_count", Value: strconv.FormatInt(n, 10)}))
-		}
-	}
-	if ecc := out.ECC.Or(""); strings.Contains(ecc, "ECC") && out.Controller.State() == hwreport.IsAbsent && out.Modules.State() == hwreport.IsValue {
-		found = append(found, hwreport.NewFinding(hwreport.Info, "memory.ecc-unwatched", "", "the memory has ECC, but no driver counts its errors",
-			hwreport.Evidence{Source: "SMBIOS type 16", Value: ecc}))
 	}
 	return found
 }

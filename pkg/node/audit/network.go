@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/netup/netstate"
@@ -17,28 +18,36 @@ const netDir = "sys/class/net"
 // network reads the interfaces that have hardware behind them (kernel:
 // Documentation/ABI/testing/sysfs-class-net) and what the network service says
 // of them.
-func network(_ context.Context, m Machine, out *hwreport.Network) ([]hwreport.Finding, error) {
+func network(ctx context.Context, m Machine, out *hwreport.Network) ([]hwreport.Finding, error) {
 	entries, err := names(m.Root, netDir)
 	if err != nil {
 		return nil, fmt.Errorf("list network interfaces: %w", err)
 	}
 	state, stateErr := netstate.Read(m.Root)
 	out.Hostname = text(m.Root, "proc/sys/kernel/hostname")
-	var nics []hwreport.NIC
+	out.InfiniBand = infiniband(m)
 	var ids hwreport.IDs
+	var physical []string
 	for _, name := range entries {
-		if !exists(m, netDir+"/"+name+"/device") {
-			continue // lo, bridges, tunnels
+		if exists(m, netDir+"/"+name+"/device") { // not lo, bridges, tunnels
+			physical = append(physical, name)
 		}
-		n := nic(m, name)
-		describe(&n, state, stateErr)
-		nics = append(nics, n)
 	}
+	nics := make([]hwreport.NIC, len(physical))
+	var wait sync.WaitGroup
+	for i, name := range physical {
+		wait.Go(func() {
+			nics[i] = nic(m, name)
+			ethtoolNIC(ctx, m, &nics[i])
+			describe(&nics[i], state, stateErr)
+		})
+	}
+	wait.Wait()
 	slices.SortFunc(nics, func(a, b hwreport.NIC) int { return strings.Compare(a.Slot+a.Name, b.Slot+b.Name) })
 	for i := range nics {
 		nics[i].ID = ids.Unique(hwreport.ID("nic", nics[i].PermanentMAC.Or(nics[i].MAC.Or("")), nics[i].Slot))
 	}
-	if nics == nil {
+	if len(nics) == 0 {
 		out.Interfaces = hwreport.Absent[[]hwreport.NIC]()
 		return nil, nil
 	}
@@ -48,16 +57,11 @@ func network(_ context.Context, m Machine, out *hwreport.Network) ([]hwreport.Fi
 
 func nic(m Machine, name string) hwreport.NIC {
 	dir := netDir + "/" + name
-	const later = "the driver is not asked yet"
 	n := hwreport.NIC{
 		Name: name, Slot: slot(place(m.Root, dir), "net"), MAC: text(m.Root, dir+"/address"),
-		PermanentMAC: hwreport.Unknown[string](later), Firmware: hwreport.Unknown[string](later),
 		Driver: target(m.Root, dir+"/device/driver"), Mbps: hwreport.Absent[int64](), Duplex: hwreport.Absent[string](),
 		MTU: number(m.Root, dir+"/mtu"), NUMA: numaNode(m, dir+"/device/numa_node"),
 		VFs: number(m.Root, dir+"/device/sriov_numvfs"), MaxVFs: number(m.Root, dir+"/device/sriov_totalvfs"),
-	}
-	if text(m.Root, dir+"/addr_assign_type").Or("") == "0" { // NET_ADDR_PERM
-		n.PermanentMAC = n.MAC
 	}
 	n.Carrier = boolean(m.Root, dir+"/carrier")
 	if n.Carrier.State() == hwreport.IsUnknown && text(m.Root, dir+"/operstate").Or("") == "down" {
@@ -77,18 +81,19 @@ func nic(m Machine, name string) hwreport.NIC {
 // describe adds what the network service knows.
 func describe(n *hwreport.NIC, state netstate.State, err error) {
 	if err != nil {
-		n.State, n.Addresses = why[string](err), why[[]string](err)
+		n.State, n.Addresses, n.Neighbours = why[string](err), why[[]string](err), hwreport.Unknown[[]hwreport.Neighbour]("no network service listens")
 		if errors.Is(err, fs.ErrNotExist) {
 			n.State, n.Addresses = hwreport.Unknown[string]("the network service has told nothing yet"), hwreport.Unknown[[]string]("the network service has told nothing yet")
 		}
 		return
 	}
-	n.State, n.Addresses = hwreport.Absent[string](), hwreport.Absent[[]string]()
+	n.State, n.Addresses, n.Neighbours = hwreport.Absent[string](), hwreport.Absent[[]string](), hwreport.Absent[[]hwreport.Neighbour]()
 	for _, i := range state.Interfaces {
 		if i.Name != n.Name {
 			continue
 		}
 		n.State = some(string(i.State))
+		n.Neighbours = neighbours(i)
 		var list []string
 		for _, a := range i.Addresses {
 			list = append(list, a.String())
@@ -111,6 +116,18 @@ func nicFindings(nics []hwreport.NIC) []hwreport.Finding {
 					hwreport.Evidence{Source: netDir + "/" + n.Name + "/address", Value: mac}))
 			}
 			macs[mac] = n.Name
+		}
+		if now, most := n.Mbps.Or(0), n.MaxMbps.Or(0); now > 0 && now < most {
+			found = append(found, hwreport.NewFinding(hwreport.Info, "network.slow-link", n.ID, fmt.Sprintf("%s runs at %d Mbit/s, can %d", n.Name, now, most),
+				hwreport.Evidence{Source: netDir + "/" + n.Name + "/speed", Value: fmt.Sprint(now)}))
+		}
+		if n.Duplex.Or("") == "half" {
+			found = append(found, hwreport.NewFinding(hwreport.Warning, "network.half-duplex", n.ID, n.Name+" runs at half duplex",
+				hwreport.Evidence{Source: netDir + "/" + n.Name + "/duplex", Value: "half"}))
+		}
+		if t, ok := n.Transceiver.Get(); ok && len(t.Alarms) > 0 {
+			found = append(found, hwreport.NewFinding(hwreport.Warning, "network.transceiver-alarm", n.ID, n.Name+": the transceiver alarms: "+strings.Join(t.Alarms, ", "),
+				hwreport.Evidence{Source: t.Standard, Value: strings.Join(t.Alarms, ", ")}))
 		}
 		if n.Carrier.Or(false) && n.Addresses.State() != hwreport.IsUnknown && !routable(n.Addresses.Or(nil)) {
 			found = append(found, hwreport.NewFinding(hwreport.Info, "network.no-address", n.ID, n.Name+" has carrier and no address beyond link-local yet",

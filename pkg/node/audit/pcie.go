@@ -14,37 +14,59 @@ import (
 
 const pciDir = "sys/bus/pci/devices"
 
-// pcie reads every PCI function (kernel: Documentation/ABI/testing/
-// sysfs-bus-pci) and judges the links.
-func pcie(ctx context.Context, m Machine, out *hwreport.PCIe) ([]hwreport.Finding, error) {
+// scan is what one look at the bus gives; the collectors of PCI functions and
+// of GPUs share it.
+type scan struct {
+	devices []hwreport.PCIDevice // by address
+	slots   hwreport.Field[[]hwreport.PCISlot]
+	found   []hwreport.Finding
+	err     error
+}
+
+// scanPCI reads every PCI function (kernel: Documentation/ABI/testing/
+// sysfs-bus-pci), names them and judges the links.
+func scanPCI(m Machine) (s scan) {
 	entries, err := names(m.Root, pciDir)
 	if err != nil {
-		return nil, fmt.Errorf("list PCI functions: %w", err)
-	}
-	if entries == nil {
-		out.Devices = hwreport.Absent[[]hwreport.PCIDevice]()
-		return nil, nil
+		s.err = fmt.Errorf("list PCI functions: %w", err)
+		return s
 	}
 	slots := physicalSlots(m)
-	var devices []hwreport.PCIDevice
+	s.slots = boardSlots(m, slots)
 	var want []pciids.Key
 	for _, address := range entries {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 		d := pciDevice(m, address)
-		d.Slot = hwreport.Absent[string]()
-		if s, ok := slots[address[:max(0, strings.LastIndexByte(address, '.'))]]; ok {
-			d.Slot = hwreport.Value(s)
-		}
-		devices = append(devices, d)
+		s.devices = append(s.devices, d)
 		want = append(want, pciKey(d))
 	}
-	found := namePCI(m, devices, want)
-	found = append(found, links(devices)...)
-	slices.SortFunc(devices, func(a, b hwreport.PCIDevice) int { return strings.Compare(a.Address, b.Address) })
+	if s.devices == nil {
+		return s
+	}
+	nameSlots(s.devices, slots)
+	s.found = append(namePCI(m, s.devices, want), links(s.devices)...)
+	s.found = append(s.found, aerFindings(s.devices)...)
+	slices.SortFunc(s.devices, func(a, b hwreport.PCIDevice) int { return strings.Compare(a.Address, b.Address) })
+	return s
+}
+
+// pcie tells every PCI function.
+func pcie(_ context.Context, m Machine, out *hwreport.PCIe) ([]hwreport.Finding, error) {
+	s := m.pci()
+	if s.err != nil {
+		return nil, s.err
+	}
+	out.Slots = s.slots
+	if s.devices == nil {
+		out.Slots, out.Devices = s.slots, hwreport.Absent[[]hwreport.PCIDevice]()
+		if s.slots.State() == hwreport.IsUnknown && s.slots.Reason() == hwreport.NotCollected {
+			out.Slots = hwreport.Absent[[]hwreport.PCISlot]()
+		}
+		return nil, nil
+	}
+	devices := slices.Clone(s.devices)
+	readVPD(m, devices)
 	out.Devices = hwreport.Value(devices)
-	return found, nil
+	return slices.Clone(s.found), nil
 }
 
 func pciDevice(m Machine, address string) hwreport.PCIDevice {
@@ -56,8 +78,8 @@ func pciDevice(m Machine, address string) hwreport.PCIDevice {
 		SubsystemVendor: hexText(m, dir+"/subsystem_vendor"), SubsystemDevice: hexText(m, dir+"/subsystem_device"), Revision: hexText(m, dir+"/revision"),
 		Driver: target(m.Root, dir+"/driver"), NUMA: numaNode(m, dir+"/numa_node"), IOMMUGroup: target(m.Root, dir+"/iommu_group"),
 		Link: pciLink(m, dir), VFs: number(m.Root, dir+"/sriov_numvfs"), MaxVFs: number(m.Root, dir+"/sriov_totalvfs"),
-		VirtualFunction: exists(m, dir+"/physfn"),
-		ClassName:       hwreport.Absent[string](), VendorName: hwreport.Absent[string](), DeviceName: hwreport.Absent[string](), SubsystemName: hwreport.Absent[string](),
+		VirtualFunction: exists(m, dir+"/physfn"), AER: aer(m, dir), VPD: hwreport.Absent[hwreport.PCIVPD](), Slot: hwreport.Absent[string](),
+		ClassName: hwreport.Absent[string](), VendorName: hwreport.Absent[string](), DeviceName: hwreport.Absent[string](), SubsystemName: hwreport.Absent[string](),
 	}
 	return d
 }
@@ -97,21 +119,6 @@ func pciID(dir string) string {
 		return ""
 	}
 	return "pci:" + strings.Join(parts, "/")
-}
-
-// physicalSlots maps "0000:03:00" to a slot's name (sysfs-bus-pci: slots).
-func physicalSlots(m Machine) map[string]string {
-	slots := make(map[string]string)
-	entries, err := names(m.Root, "sys/bus/pci/slots")
-	if err != nil {
-		return slots
-	}
-	for _, e := range entries {
-		if a, ok := text(m.Root, "sys/bus/pci/slots/"+e+"/address").Get(); ok {
-			slots[a] = e
-		}
-	}
-	return slots
 }
 
 // pciLink reads the link towards the root; absent where the function has none

@@ -2,94 +2,126 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/bee-os/bee/pkg/hwreport"
-	"github.com/bee-os/bee/pkg/node/audit/ipmi"
 	"github.com/bee-os/bee/pkg/node/audit/smbios"
 )
 
-// psu reads the power supplies (SMBIOS type 39) and asks the management
-// controller who it is.
-func psu(ctx context.Context, m Machine, out *hwreport.PSU) ([]hwreport.Finding, error) {
+// psu reads the power supplies that the firmware lists (SMBIOS type 39). What
+// the management controller knows of them joins in supplied.
+func psu(_ context.Context, m Machine, out *hwreport.PSU) ([]hwreport.Finding, error) {
+	out.Redundant = hwreport.Absent[string]()
 	t, err := m.DMI()
 	if err != nil {
 		out.Supplies = why[[]hwreport.PowerSupply](err)
-	} else {
-		out.Supplies = supplies(t)
+		return nil, nil
 	}
-	found := supplyFindings(out.Supplies.Or(nil))
-	described := len(t.Of(38)) > 0
-	b, err := ask(ctx, m)
-	switch {
-	case err == nil:
-		b.Interface = hwreport.Absent[string]()
-		if described {
-			b.Interface = ipmiInterface(t.Of(38)[0])
+	out.Supplies = supplies(t)
+	return nil, nil
+}
+
+// entityPSU is the entity id of a power supply (IPMI 2.0, table 43-13).
+const entityPSU = "10."
+
+// supplied makes one object of what firmware, inventory and sensors say of a
+// power supply. Inventory and sensors name the same entity; the firmware's row
+// is found by serial number, else by its place in the list where both lists are
+// as long.
+func supplied(r *hwreport.Report) []hwreport.Finding {
+	p := &r.PSU.Data
+	list := p.Supplies.Or(nil)
+	var fromBMC []hwreport.PowerSupply
+	at := map[string]int{}
+	entity := func(e string) *hwreport.PowerSupply {
+		i, ok := at[e]
+		if !ok {
+			i = len(fromBMC)
+			at[e] = i
+			fromBMC = append(fromBMC, hwreport.PowerSupply{Sources: []string{}})
 		}
-		out.BMC = hwreport.Value(b)
-	case errors.Is(err, fs.ErrNotExist) && !described:
-		out.BMC = hwreport.Absent[hwreport.BMC]()
-	case errors.Is(err, fs.ErrNotExist):
-		out.BMC = hwreport.Unknown[hwreport.BMC]("the firmware describes a management controller, and no driver serves it")
-		found = append(found, hwreport.NewFinding(hwreport.Info, "psu.bmc-silent", "", "the firmware describes a management controller, and there is no /dev/ipmi0",
-			hwreport.Evidence{Source: "SMBIOS type 38", Value: ipmiInterface(t.Of(38)[0]).String()}))
-	default:
-		out.BMC = hwreport.Unknown[hwreport.BMC](err.Error())
-		found = append(found, hwreport.NewFinding(hwreport.Warning, "psu.bmc-silent", "", "the management controller does not answer",
-			hwreport.Evidence{Source: ipmi.Device, Value: err.Error()}))
+		return &fromBMC[i]
 	}
-	return found, nil
-}
-
-// ask asks the controller behind /dev/ipmi0.
-func ask(ctx context.Context, m Machine) (hwreport.BMC, error) {
-	if !m.Live {
-		if exists(m, ipmi.Device) {
-			return hwreport.BMC{}, errors.New("a captured tree cannot be asked")
+	for _, f := range r.IPMI.Data.FRUs.Or(nil) {
+		e := f.Entity.Or("")
+		if !strings.HasPrefix(e, entityPSU) || f.Error != "" && f.ProductSerial.State() != hwreport.IsValue && f.BoardSerial.State() != hwreport.IsValue {
+			continue
 		}
-		return hwreport.BMC{}, fs.ErrNotExist
+		s := entity(e)
+		s.Sources = append(s.Sources, "fru")
+		s.Name, s.Manufacturer, s.Model = f.Name, first(f.ProductManufacturer, f.BoardManufacturer), first(f.ProductName, f.BoardProduct)
+		s.Serial, s.Part, s.Revision, s.MaxWatts = first(f.ProductSerial, f.BoardSerial), first(f.ProductPart, f.BoardPart), f.ProductVersion, f.MaxWatts
 	}
-	c, err := ipmi.Open()
-	if err != nil {
-		return hwreport.BMC{}, err
+	for _, k := range r.IPMI.Data.Sensors.Or(nil) {
+		if k.Kind == "power unit" {
+			if states := k.Asserted.Or(nil); len(states) > 0 && strings.Contains(states[0], "edundan") {
+				p.Redundant = hwreport.Value(states[0])
+			}
+		}
+		if !strings.HasPrefix(k.Entity, entityPSU) {
+			continue
+		}
+		s := entity(k.Entity)
+		if !slices.Contains(s.Sources, "sensors") {
+			s.Sources = append(s.Sources, "sensors")
+		}
+		if v, ok := k.Value.Get(); ok && k.Unit == "W" && (s.InputWatts.State() != hwreport.IsValue || strings.Contains(strings.ToLower(k.Name), "in")) {
+			s.InputWatts = hwreport.Value(v)
+		}
+		if k.Kind == "power supply" && k.States.State() == hwreport.IsValue {
+			states := k.Asserted.Or([]string{})
+			s.States = hwreport.Value(states)
+			s.Present = hwreport.Value(slices.Contains(states, "present"))
+			s.Plugged = hwreport.Value(!slices.Contains(states, "input lost") && !slices.Contains(states, "input lost or out of range"))
+		}
+		if s.Name.State() != hwreport.IsValue {
+			s.Name = hwreport.Value(k.Name)
+		}
 	}
-	defer c.Close()
-	id, err := c.DeviceID(ctx)
-	if err != nil {
-		return hwreport.BMC{}, err
+	for i, s := range fromBMC {
+		into := -1
+		for k := range list {
+			if a, ok := list[k].Serial.Get(); ok && a == s.Serial.Or("") {
+				into = k
+			}
+		}
+		if into < 0 && len(list) == len(fromBMC) && list[i].Serial.State() != hwreport.IsValue {
+			into = i
+		}
+		if into < 0 {
+			list = append(list, s)
+			continue
+		}
+		join(&list[into], s)
 	}
-	b := hwreport.BMC{
-		Firmware: hwreport.Value(id.Firmware()), IPMI: hwreport.Value(id.Version()), Manufacturer: hwreport.Value(int64(id.Manufacturer)),
-		Product: hwreport.Value(int64(id.Product)), DeviceID: hwreport.Value(int64(id.Device)),
+	if len(list) == 0 {
+		return nil
 	}
-	fru, err := c.ReadFRU(ctx, 0)
-	if err != nil {
-		b.FRU = hwreport.Unknown[hwreport.FRU](err.Error())
-		return b, nil
+	var ids hwreport.IDs
+	for i := range list {
+		s := &list[i]
+		s.ID = ids.Unique(hwreport.ID("psu", s.Serial.Or(""), s.Location.Or(""), s.Name.Or("")))
+		hwreport.Fill(s, "neither firmware nor management controller tells")
 	}
-	b.FRU = hwreport.Value(fruOf(ipmi.ParseFRU(fru)))
-	return b, nil
+	p.Supplies = hwreport.Value(list)
+	return supplyFindings(list)
 }
 
-func fruOf(f ipmi.FRU) hwreport.FRU {
-	return hwreport.FRU{
-		BoardManufacturer: some(f.Board.Manufacturer), BoardProduct: some(f.Board.Product), BoardSerial: some(f.Board.Serial), BoardPart: some(f.Board.Part),
-		ProductManufacturer: some(f.Product.Manufacturer), ProductName: some(f.Product.Name), ProductPart: some(f.Product.Part),
-		ProductVersion: some(f.Product.Version), ProductSerial: some(f.Product.Serial), ProductAssetTag: some(f.Product.AssetTag),
-		ChassisPart: some(f.Chassis.Part), ChassisSerial: some(f.Chassis.Serial),
+// join adds what the management controller knows to the firmware's row; what
+// it reads now is newer than what the firmware saw.
+func join(to *hwreport.PowerSupply, from hwreport.PowerSupply) {
+	to.Sources = append(to.Sources, from.Sources...)
+	to.Name, to.Manufacturer, to.Model, to.Serial = first(to.Name, from.Name), first(to.Manufacturer, from.Manufacturer), first(to.Model, from.Model), first(to.Serial, from.Serial)
+	to.Part, to.Revision = first(to.Part, from.Part), first(to.Revision, from.Revision)
+	if to.MaxWatts.State() != hwreport.IsValue {
+		to.MaxWatts = from.MaxWatts
 	}
-}
-
-// ipmiInterface is DSP0134 7.39.1.
-func ipmiInterface(s smbios.Structure) hwreport.Field[string] {
-	n, ok := s.Byte(4)
-	if !ok || n == 0 {
-		return hwreport.Absent[string]()
+	to.InputWatts = from.InputWatts
+	if from.States.State() == hwreport.IsValue {
+		to.States, to.Present, to.Plugged = from.States, from.Present, from.Plugged
 	}
-	return named([]string{"KCS", "SMIC", "BT", "SSIF"}, n, ok)
 }
 
 // supplies reads type 39 (DSP0134 7.40).
@@ -97,7 +129,7 @@ func supplies(t smbios.Tables) hwreport.Field[[]hwreport.PowerSupply] {
 	var ids hwreport.IDs
 	var list []hwreport.PowerSupply
 	for _, s := range t.Of(39) {
-		p := hwreport.PowerSupply{Location: str(s, 5), Name: str(s, 6), Manufacturer: str(s, 7), Serial: str(s, 8), Model: str(s, 0x0a), Revision: str(s, 0x0b),
+		p := hwreport.PowerSupply{Sources: []string{"smbios"}, Location: str(s, 5), Name: str(s, 6), Manufacturer: str(s, 7), Serial: str(s, 8), Model: str(s, 0x0a), Revision: str(s, 0x0b),
 			MaxWatts: hwreport.Absent[int64](), Status: hwreport.Absent[string]()}
 		p.ID = ids.Unique(hwreport.ID("psu", p.Serial.Or(""), p.Location.Or(""), p.Name.Or("")))
 		if w, ok := s.Word(0x0c); ok && w != 0x8000 && w != 0 {
@@ -123,10 +155,15 @@ func supplyFindings(list []hwreport.PowerSupply) []hwreport.Finding {
 		if !p.Present.Or(false) {
 			continue
 		}
-		status := p.Status.Or("")
+		status, states := p.Status.Or(""), p.States.Or(nil)
+		source := strings.Join(p.Sources, "+")
+		if slices.Contains(states, "power supply failed") || slices.Contains(states, "power supply about to fail") {
+			found = append(found, hwreport.NewFinding(hwreport.Failure, "psu.failed", p.ID, "a power supply: "+strings.Join(states, ", "),
+				hwreport.Evidence{Source: source, Value: strings.Join(states, ", ")}))
+		}
 		if !p.Plugged.Or(true) || status == "Critical" {
 			found = append(found, hwreport.NewFinding(hwreport.Warning, "psu.not-powered", p.ID, "a power supply is installed and not plugged in, or has failed",
-				hwreport.Evidence{Source: "SMBIOS type 39", Value: fmt.Sprintf("plugged %v, status %s", p.Plugged, status)}))
+				hwreport.Evidence{Source: source, Value: fmt.Sprintf("plugged %v, status %s", p.Plugged, status)}))
 		}
 	}
 	return found

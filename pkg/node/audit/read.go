@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bee-os/bee/pkg/hwreport"
+	"github.com/bee-os/bee/pkg/node/audit/device"
 )
 
 // maxAttribute bounds what is read of one file, bytes.
@@ -33,6 +34,10 @@ func why[T any](err error) hwreport.Field[T] {
 	}
 	return hwreport.Unknown[T](err.Error())
 }
+
+// notAsked says that nobody could be asked: a captured tree without answers.
+// That is no finding about the machine.
+func notAsked(err error) bool { return errors.Is(err, device.ErrNotCaptured) }
 
 // text reads a file as a string; empty means absent.
 func text(root fs.FS, name string) hwreport.Field[string] {

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/bee-os/bee/pkg/hwreport"
+	"github.com/bee-os/bee/pkg/node/audit/device"
 	"github.com/bee-os/bee/pkg/node/audit/smbios"
+	"github.com/bee-os/bee/pkg/node/audit/tree"
 )
 
 // section joins a collector's function to its place in the report. The
@@ -26,7 +28,15 @@ func section[T any](name string, deadline time.Duration, pick func(*hwreport.Rep
 	}
 	c := Collector{Name: name, Deadline: deadline, Source: source}
 	c.section = func(r *hwreport.Report) *hwreport.Collector { return &pick(r).Collector }
-	c.collect = func(ctx context.Context, m Machine) func(*hwreport.Report) {
+	c.collect = func(ctx context.Context, m Machine, past *tree.Collector) func(*hwreport.Report) {
+		if past != nil && past.TimedOut { // it gave no answer then; what it would now is another story
+			return func(r *hwreport.Report) {
+				s := pick(r)
+				s.Collector.Status, s.Collector.Duration = hwreport.Timeout, past.Duration
+				s.Collector.Error = noAnswer(deadline).Error()
+				hwreport.Fill(&s.Data, string(hwreport.Timeout)+": "+s.Collector.Error)
+			}
+		}
 		ctx, cancel := context.WithTimeout(ctx, deadline)
 		defer cancel()
 		began := time.Now()
@@ -49,9 +59,12 @@ func section[T any](name string, deadline time.Duration, pick func(*hwreport.Rep
 				status = hwreport.Failed
 			}
 		case <-ctx.Done():
-			status, got.err = hwreport.Timeout, fmt.Errorf("gave no answer within %v", deadline)
+			status, got.err = hwreport.Timeout, noAnswer(deadline)
 		}
 		took := time.Since(began)
+		if past != nil {
+			took = past.Duration
+		}
 		return func(r *hwreport.Report) {
 			s := pick(r)
 			s.Data = got.data
@@ -67,6 +80,8 @@ func section[T any](name string, deadline time.Duration, pick func(*hwreport.Rep
 	}
 	return c
 }
+
+func noAnswer(deadline time.Duration) error { return fmt.Errorf("timed out after %v", deadline) }
 
 // origin is the first line of bee's own code in a stack, after a blank.
 func origin(stack []byte) string {
@@ -85,49 +100,74 @@ type Config struct {
 	// Partial is called with the report as it grows, from one goroutine; nil:
 	// not at all.
 	Partial func(*hwreport.Report)
+	// Past is when and how long the collectors ran whose archive is looked at;
+	// nil: they run now.
+	Past *tree.Meta
 }
 
-// NewMachine is a machine whose files lie below root. Its SMBIOS tables are
-// read once, by whoever asks first.
-func NewMachine(root fs.FS, live bool) Machine {
-	return Machine{Root: root, Live: live, DMI: sync.OnceValues(func() (smbios.Tables, error) { return smbios.Read(root) })}
+// NewMachine is a machine whose files lie below root. Its SMBIOS tables and
+// its PCI bus are read once, by whoever asks first.
+func NewMachine(root fs.FS, ask device.Asker) Machine {
+	m := Machine{Root: root, Ask: ask, Now: time.Now, DMI: sync.OnceValues(func() (smbios.Tables, error) { return smbios.Read(root) })}
+	m.pci = sync.OnceValue(func() scan { return scanPCI(m) })
+	return m
 }
 
 // Run runs the collectors and returns the whole report. It takes no longer
 // than the longest deadline.
 func Run(ctx context.Context, c Config) *hwreport.Report {
 	began := time.Now()
-	r := &hwreport.Report{Schema: hwreport.Schema, Started: began.UTC().Round(0), Findings: []hwreport.Finding{}}
-	r.BootID = text(c.Machine.Root, "proc/sys/kernel/random/boot_id")
-	for _, s := range r.Collectors() {
-		s.Status = hwreport.Skipped
-		s.Source = []string{}
+	m := c.Machine
+	r := &hwreport.Report{Schema: hwreport.Schema, Started: m.Now().UTC().Round(0), Findings: []hwreport.Finding{}}
+	if c.Past != nil {
+		r.Started = c.Past.Started
+		m.Now = func() time.Time { return c.Past.Started }
 	}
-	put := make(chan func(*hwreport.Report))
+	r.BootID = text(m.Root, "proc/sys/kernel/random/boot_id")
+	for i, s := range r.Collectors() {
+		s.Name, s.Status, s.Source = hwreport.SectionNames()[i], hwreport.Skipped, []string{}
+	}
+	put := make(chan func(*hwreport.Report), len(c.Collectors))
 	for _, col := range c.Collectors {
 		s := col.section(r)
-		s.Name, s.Status, s.Deadline, s.Source = col.Name, hwreport.Running, col.Deadline, col.Source
-		go func() { put <- col.collect(ctx, c.Machine) }()
-	}
-	for i, name := range hwreport.SectionNames() {
-		r.Collectors()[i].Name = name
-	}
-	if c.Partial != nil && len(c.Collectors) > 0 {
-		c.Partial(r)
-	}
-	for i := range c.Collectors {
-		(<-put)(r)
-		r.Duration = time.Since(began)
-		last := i == len(c.Collectors)-1
-		if last {
-			finish(r)
-		} else if c.Partial != nil {
-			r.Verdict = r.Judge()
+		s.Status, s.Deadline, s.Source = hwreport.Running, col.Deadline, col.Source
+		var past *tree.Collector
+		if c.Past != nil {
+			k := c.Past.Ended[col.Name]
+			past = &k
 		}
-		if c.Partial != nil && !last {
+		go func() { put <- col.collect(ctx, m, past) }()
+	}
+	partial := func() {
+		if c.Partial != nil {
+			r.Verdict = r.Judge()
 			c.Partial(r)
 		}
 	}
+	if len(c.Collectors) > 0 {
+		partial()
+	}
+	for left := len(c.Collectors); left > 0; {
+		(<-put)(r)
+		left--
+		for more := true; more && left > 0; { // those that ended meanwhile
+			select {
+			case f := <-put:
+				f(r)
+				left--
+			default:
+				more = false
+			}
+		}
+		r.Duration = time.Since(began)
+		if left > 0 {
+			partial()
+		}
+	}
+	if c.Past != nil {
+		r.Duration = c.Past.Duration
+	}
+	finish(r)
 	return r
 }
 

@@ -3,9 +3,9 @@ package audit
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 )
@@ -17,20 +17,31 @@ func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.
 	if err != nil {
 		return nil, fmt.Errorf("list disks: %w", err)
 	}
-	var disks []hwreport.Disk
+	type found1 struct{ name, dir string }
+	var list []found1
 	for _, name := range entries {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 		dir := place(m.Root, "sys/block/"+name)
 		if strings.Contains(dir, "/virtual/") || !exists(m, "sys/block/"+name+"/device") {
 			continue // loop, ram, dm, md
 		}
-		disks = append(disks, disk(m, name, dir))
+		list = append(list, found1{name, dir})
 	}
+	// Disks answer side by side: a slow one holds up no other.
+	disks := make([]hwreport.Disk, len(list))
+	var wait sync.WaitGroup
+	gate := make(chan struct{}, 16)
+	for i, f := range list {
+		wait.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			disks[i] = disk(ctx, m, f.name, f.dir)
+		})
+	}
+	wait.Wait()
 	slices.SortFunc(disks, func(a, b hwreport.Disk) int { return strings.Compare(a.Slot+a.Name, b.Slot+b.Name) })
 	var ids hwreport.IDs
 	var found []hwreport.Finding
+	out.Controllers = storageControllers(m)
 	seen := make(map[string]string)
 	for i := range disks {
 		d := &disks[i]
@@ -43,7 +54,8 @@ func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.
 		d.ID = ids.Unique(id)
 		found = append(found, diskFindings(d)...)
 	}
-	if disks == nil {
+	out.Enclosures = enclosures(m, disks)
+	if len(disks) == 0 {
 		out.Disks = hwreport.Absent[[]hwreport.Disk]()
 		return found, nil
 	}
@@ -51,7 +63,7 @@ func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.
 	return found, nil
 }
 
-func disk(m Machine, name, dir string) hwreport.Disk {
+func disk(ctx context.Context, m Machine, name, dir string) hwreport.Disk {
 	base := "sys/block/" + name
 	d := hwreport.Disk{
 		Name: name, Kind: "disk", Slot: slot(dir, "block"),
@@ -61,7 +73,8 @@ func disk(m Machine, name, dir string) hwreport.Disk {
 		Bytes: number(m.Root, base+"/size"), Logical: number(m.Root, base+"/queue/logical_block_size"), Physical: number(m.Root, base+"/queue/physical_block_size"),
 		Rotational: boolean(m.Root, base+"/queue/rotational"), Removable: boolean(m.Root, base+"/removable"), ReadOnly: boolean(m.Root, base+"/ro"),
 		Driver: first(target(m.Root, base+"/device/driver"), target(m.Root, base+"/device/device/driver")),
-		NVMe:   hwreport.Absent[hwreport.NVMe](), Health: hwreport.Absent[hwreport.NVMeHealth](),
+		NVMe:   hwreport.Absent[hwreport.NVMe](), ATA: hwreport.Absent[hwreport.ATA](), SCSI: hwreport.Absent[hwreport.SCSIDisk](),
+		Bay: hwreport.Absent[string](), Reasons: hwreport.Absent[[]string](),
 	}
 	if n, ok := d.Bytes.Get(); ok {
 		d.Bytes = hwreport.Value(n * 512) // always in units of 512
@@ -70,13 +83,33 @@ func disk(m Machine, name, dir string) hwreport.Disk {
 		d.Vendor = hwreport.Absent[string]() // virtio's PCI number is no maker's name
 	}
 	d.Transport = transport(m, name, dir)
+	usb := d.Transport.Or("") == "usb"
 	switch {
 	case strings.HasPrefix(name, "sr"):
 		d.Kind = "cdrom"
+		noHealth(&d)
 	case strings.HasPrefix(name, "nvme"):
-		nvme(m, base, &d)
+		d.RPM, d.FormFactor = hwreport.Absent[int64](), hwreport.Absent[string]()
+		nvmeDisk(ctx, m, base, &d)
+	case d.Transport.Or("") == "sata", d.Vendor.Or("") == "ATA" && !usb:
+		ataDisk(ctx, m, &d)
+	case exists(m, base+"/device/scsi_level") && !usb:
+		scsiDisk(ctx, m, &d)
+	case usb:
+		hwreport.Fill(&d, "bridges of USB disks are not asked: some hang")
+	default:
+		noHealth(&d)
 	}
+	judge(&d)
 	return d
+}
+
+// noHealth says that a disk of this kind has nothing to tell of its health.
+func noHealth(d *hwreport.Disk) {
+	d.RPM, d.FormFactor, d.SelfTests, d.Verdict = hwreport.Absent[int64](), hwreport.Absent[string](), hwreport.Absent[[]hwreport.SelfTest](), hwreport.Absent[hwreport.DiskVerdict]()
+	for _, f := range []*hwreport.Field[int64]{&d.Celsius, &d.PowerOnHours, &d.UsedPercent, &d.MediaErrors} {
+		*f = hwreport.Absent[int64]()
+	}
 }
 
 // pageSerial reads the SCSI unit serial number page (SPC-6 7.7.20).
@@ -89,18 +122,6 @@ func pageSerial(m Machine, name string) hwreport.Field[string] {
 		b = b[i+1:]
 	}
 	return some(strings.TrimSpace(b))
-}
-
-// nvme reads a controller (kernel: drivers/nvme/host/sysfs.c).
-func nvme(m Machine, base string, d *hwreport.Disk) {
-	dir := base + "/device"
-	n := hwreport.NVMe{
-		Transport: text(m.Root, dir+"/transport"), State: text(m.Root, dir+"/state"), NQN: text(m.Root, dir+"/subsysnqn"),
-		Capacity: hwreport.Unknown[int64]("the controller is not asked yet"),
-	}
-	n.Controller = path.Base(place(m.Root, dir))
-	d.NVMe = hwreport.Value(n)
-	d.Health = hwreport.Unknown[hwreport.NVMeHealth]("the controller is not asked yet")
 }
 
 // transport is how a disk is attached, from the drivers on its way.
@@ -174,19 +195,4 @@ func first(fields ...hwreport.Field[string]) hwreport.Field[string] {
 		}
 	}
 	return best
-}
-
-func diskFindings(d *hwreport.Disk) []hwreport.Finding {
-	var found []hwreport.Finding
-	if n, ok := d.Bytes.Get(); ok && n == 0 && d.Kind == "disk" && !d.Removable.Or(false) {
-		found = append(found, hwreport.NewFinding(hwreport.Failure, "storage.no-capacity", d.ID, d.Name+" reports a size of zero: the disk has failed or is locked",
-			hwreport.Evidence{Source: "sys/block/" + d.Name + "/size", Value: "0"}))
-	}
-	if n, ok := d.NVMe.Get(); ok {
-		if s, ok := n.State.Get(); ok && s != "live" {
-			found = append(found, hwreport.NewFinding(hwreport.Failure, "storage.nvme-state", d.ID, n.Controller+" is "+s,
-				hwreport.Evidence{Source: "sys/block/" + d.Name + "/device/state", Value: s}))
-		}
-	}
-	return found
 }

@@ -81,19 +81,6 @@ func TestNothingIsThereYet(t *testing.T) {
 	}
 }
 
-func TestIdentityStaysInTheAlphabet(t *testing.T) {
-	r := &hwreport.Report{Verdict: hwreport.Warned}
-	r.Board.Data.System.Serial = hwreport.Value("to be filled <é> " + strings.Repeat("x", 200))
-	got := identity(r, "fe80::1%eth0")
-	if len(got) > maxQR || strings.ContainsFunc(got, func(c rune) bool { return !strings.ContainsRune("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:", c) }) {
-		t.Errorf("%q", got)
-	}
-	lines, err := drawQR(got)
-	if err != nil || len(lines) > 17 {
-		t.Errorf("%d lines, %v", len(lines), err)
-	}
-}
-
 func TestActive(t *testing.T) {
 	got, err := Active(fstest.MapFS{activePath: {Data: []byte("tty0 ttyS0 netcon0 ../evil\n")}})
 	if err != nil || strings.Join(got, " ") != "tty1 ttyS0" {

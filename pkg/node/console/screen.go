@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bee-os/bee/pkg/hwreport"
+	"github.com/bee-os/bee/pkg/node/qrcode"
 	"github.com/bee-os/bee/pkg/node/supervise/control"
 )
 
@@ -20,7 +21,7 @@ func Screen(f Facts, private bool) []string {
 			s = append(s, cut(fmt.Sprintf("  %-9s %s", name, text)))
 		}
 	}
-	if code, err := drawQR(identity(f.Report, address(f))); err == nil {
+	if code, err := qrcode.Draw(qrcode.Identity(f.Report, address(f))); err == nil {
 		s = append(s, code...)
 	}
 	s = append(s, "", cut("  "+f.Hostname+"   "+f.Image), "")
@@ -123,7 +124,7 @@ func Motd(f Facts) []string {
 			lines = append(lines, cut("service      "+s.Name+" "+string(s.State)+" "+s.Reason))
 		}
 	}
-	if code, err := drawQR(identity(f.Report, address(f))); err == nil {
+	if code, err := qrcode.Draw(qrcode.Identity(f.Report, address(f))); err == nil {
 		lines = append(lines, code...)
 	}
 	return append(lines, "")

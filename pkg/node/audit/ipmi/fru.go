@@ -12,7 +12,15 @@ type FRU struct {
 	Chassis struct{ Part, Serial string }
 	Board   struct{ Manufacturer, Product, Serial, Part string }
 	Product struct{ Manufacturer, Name, Part, Version, Serial, AssetTag string }
+	Power   []PowerInfo // of the multi-record area
 	Broken  []error
+}
+
+// PowerInfo is a power supply information record (18.1 there).
+type PowerInfo struct {
+	Watts             int // overall capacity
+	HotSwap           bool
+	InputLow, InputHi int // millivolts
 }
 
 // ParseFRU reads an inventory.
@@ -39,7 +47,39 @@ func ParseFRU(b []byte) FRU {
 			f.Broken = append(f.Broken, fmt.Errorf("parse FRU: %s area: %w", a.name, err))
 		}
 	}
+	if at := int(b[5]) * 8; at != 0 {
+		if err := f.multi(b, at); err != nil {
+			f.Broken = append(f.Broken, fmt.Errorf("parse FRU: multi-record area: %w", err))
+		}
+	}
 	return f
+}
+
+// multi walks the multi-record area (16).
+func (f *FRU) multi(b []byte, at int) error {
+	for {
+		if at+5 > len(b) {
+			return fmt.Errorf("a record begins at %d, behind the end", at)
+		}
+		h := b[at : at+5]
+		body := at + 5
+		end := body + int(h[2])
+		switch {
+		case sum(h) != 0:
+			return fmt.Errorf("the checksum of a record's header is wrong")
+		case end > len(b):
+			return fmt.Errorf("a record states a length of %d, and %d bytes are left", h[2], len(b)-body)
+		case sum(b[body:end])+h[3] != 0:
+			return fmt.Errorf("the checksum of a record of type %#02x is wrong", h[0])
+		}
+		if r := b[body:end]; h[0] == 0 && len(r) >= 24 {
+			f.Power = append(f.Power, PowerInfo{Watts: int(le.Uint16(r) & 0xfff), InputLow: int(le.Uint16(r[6:])) * 10, InputHi: int(le.Uint16(r[8:])) * 10, HotSwap: r[17]&8 != 0})
+		}
+		if h[1]&0x80 != 0 {
+			return nil
+		}
+		at = end
+	}
 }
 
 func sum(b []byte) (s byte) {

@@ -2,19 +2,7 @@ package ipmi
 
 import (
 	"testing"
-	"unsafe"
 )
-
-// TestLayout holds the structures against what the ioctl numbers encode, which
-// the kernel checks.
-func TestLayout(t *testing.T) {
-	if n := unsafe.Sizeof(request{}); n != sendCommand>>16&0x3fff {
-		t.Errorf("struct ipmi_req has %d bytes", n)
-	}
-	if n := unsafe.Sizeof(response{}); n != receiveTrunc>>16&0x3fff {
-		t.Errorf("struct ipmi_recv has %d bytes", n)
-	}
-}
 
 // fru makes an inventory with a board and a product area.
 func fru() []byte {

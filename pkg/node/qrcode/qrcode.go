@@ -1,4 +1,6 @@
-package console
+// Package qrcode draws on a console, in one code, who a machine is, where it is
+// and how it does.
+package qrcode
 
 import (
 	"strings"
@@ -16,10 +18,10 @@ const quiet = 2
 // at level L, which takes 17 lines of a console.
 const maxQR = 77
 
-// identity is what the code says: who the machine is, where it is, how it is.
+// Identity is what the code says: who the machine is, where it is, how it is.
 // It holds only characters of the alphanumeric set (ISO/IEC 18004, 7.3.4), which
 // take less room.
-func identity(r *hwreport.Report, address string) string {
+func Identity(r *hwreport.Report, address string) string {
 	parts := []string{"BEE"}
 	if r != nil {
 		parts = append(parts, r.Board.Data.System.Serial.Or(""), string(r.Verdict))
@@ -40,9 +42,9 @@ func identity(r *hwreport.Report, address string) string {
 	return text
 }
 
-// drawQR draws a code with half blocks, two modules a character, light on dark:
+// Draw draws a code with half blocks, two modules a character, light on dark:
 // light modules are drawn, so that it reads right on a dark screen.
-func drawQR(text string) ([]string, error) {
+func Draw(text string) ([]string, error) {
 	code, err := qr.Encode(text, qr.L)
 	if err != nil {
 		return nil, err
