@@ -48,6 +48,14 @@ func selectModules(k *kernel.Kernel, v Variant) (selection, error) {
 			}
 		}
 	}
+	for _, pair := range v.After {
+		name, companion, ok := strings.Cut(pair, ":")
+		if !ok || g.mods[companion] == nil && !g.builtin[companion] {
+			errs = append(errs, fmt.Errorf("load-after %s: write module:companion, both of kernel %s", pair, k.Release))
+		} else if g.chosen[name] {
+			g.add(companion)
+		}
+	}
 	if len(errs) > 0 {
 		return selection{}, fmt.Errorf("select modules for %s: %w; correct initramfs/%s.manifest", v.Name, errors.Join(errs...), v.Name)
 	}
@@ -164,6 +172,12 @@ func addModules(k *kernel.Kernel, v Variant, s *selection, first, rest *tree) er
 	}
 	if len(v.Load) > 0 {
 		tables[loadList] = []byte(strings.Join(v.Load, "\n") + "\n")
+	}
+	for _, pair := range v.After {
+		name, companion, _ := strings.Cut(pair, ":") // the selection checked it
+		if image[name] != "" && image[companion] != "" {
+			tables["modules.softdep"] = fmt.Appendf(tables["modules.softdep"], "softdep %s post: %s\n", name, companion)
+		}
 	}
 	for _, name := range sortedKeys(tables) {
 		if err := first.add(node{path: path.Join(dir, name), mode: typeFile | 0o644, text: tables[name]}); err != nil {

@@ -23,6 +23,7 @@ type Variant struct {
 	Without   []string // the same, left out although a folder has them
 	Raw       []string // modules stored without compression: those a boot waits for
 	Load      []string // modules that are loaded whether or not a device asks
+	After     []string // "module:companion": the second is loaded whenever the first was, as softdep post: does
 	Firmware  []string // lists in firmware-list/
 	Data      []string // files of the lock's group "data": pci.ids
 	Microcode bool     // early archive for Intel and AMD processors
@@ -89,7 +90,7 @@ func Variants(fsys fs.FS) []string {
 func (v *Variant) apply(s deb822.Stanza) error {
 	lists := map[string]*[]string{
 		"core": &v.Core, "node": &v.Node, "modules": &v.Modules, "without-modules": &v.Without, "raw-modules": &v.Raw,
-		"load": &v.Load, "firmware": &v.Firmware, "data": &v.Data,
+		"load": &v.Load, "load-after": &v.After, "firmware": &v.Firmware, "data": &v.Data,
 	}
 	for _, f := range s.Fields {
 		var err error

@@ -220,8 +220,8 @@ func TestBadCollectors(t *testing.T) {
 	if r.Verdict != hwreport.Incomplete || !r.Complete || r.Verdict.ExitStatus() != 3 {
 		t.Errorf("verdict %s", r.Verdict)
 	}
-	if partial != len(list) {
-		t.Errorf("%d looks at the growing report, want %d", partial, len(list))
+	if partial < 2 || partial > len(list) { // those that end together are shown together
+		t.Errorf("%d looks at the growing report of %d collectors", partial, len(list))
 	}
 }
 

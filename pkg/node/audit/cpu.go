@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/audit/smbios"
@@ -366,18 +367,22 @@ func cpuFindings(c *hwreport.CPU) []hwreport.Finding {
 // armImplementers and armParts are what lscpu knows (util-linux sys-utils/
 // lscpu-arm.c, Arm's MIDR_EL1), those of servers.
 var (
-	armImplementers = map[string]string{"0x41": "ARM", "0x42": "Broadcom", "0x43": "Cavium", "0x46": "Fujitsu", "0x48": "HiSilicon", "0x4e": "NVIDIA", "0x50": "APM", "0x51": "Qualcomm", "0x61": "Apple", "0x6d": "Microsoft", "0xc0": "Ampere"}
-	armParts        = map[string]string{"0x41/0xd03": "Cortex-A53", "0x41/0xd07": "Cortex-A57", "0x41/0xd08": "Cortex-A72", "0x41/0xd0b": "Cortex-A76", "0x41/0xd0c": "Neoverse-N1", "0x41/0xd40": "Neoverse-V1",
-		"0x41/0xd49": "Neoverse-N2", "0x41/0xd4f": "Neoverse-V2", "0x43/0x0a1": "ThunderX", "0x43/0x0af": "ThunderX2", "0x42/0x516": "ThunderX2", "0x46/0x001": "A64FX", "0x48/0xd01": "Kunpeng-920", "0x48/0xd02": "Kunpeng-920",
-		"0x4e/0x004": "Carmel", "0x50/0x000": "X-Gene", "0xc0/0xac3": "Ampere-1", "0xc0/0xac4": "Ampere-1a"}
+	armImplementers = sync.OnceValue(func() map[string]string {
+		return map[string]string{"0x41": "ARM", "0x42": "Broadcom", "0x43": "Cavium", "0x46": "Fujitsu", "0x48": "HiSilicon", "0x4e": "NVIDIA", "0x50": "APM", "0x51": "Qualcomm", "0x61": "Apple", "0x6d": "Microsoft", "0xc0": "Ampere"}
+	})
+	armParts = sync.OnceValue(func() map[string]string {
+		return map[string]string{"0x41/0xd03": "Cortex-A53", "0x41/0xd07": "Cortex-A57", "0x41/0xd08": "Cortex-A72", "0x41/0xd0b": "Cortex-A76", "0x41/0xd0c": "Neoverse-N1", "0x41/0xd40": "Neoverse-V1",
+			"0x41/0xd49": "Neoverse-N2", "0x41/0xd4f": "Neoverse-V2", "0x43/0x0a1": "ThunderX", "0x43/0x0af": "ThunderX2", "0x42/0x516": "ThunderX2", "0x46/0x001": "A64FX", "0x48/0xd01": "Kunpeng-920", "0x48/0xd02": "Kunpeng-920",
+			"0x4e/0x004": "Carmel", "0x50/0x000": "X-Gene", "0xc0/0xac3": "Ampere-1", "0xc0/0xac4": "Ampere-1a"}
+	})
 )
 
 func armName(implementer, part string) (vendor, model hwreport.Field[string]) {
 	vendor = hwreport.Value(implementer)
-	if v, ok := armImplementers[implementer]; ok {
+	if v, ok := armImplementers()[implementer]; ok {
 		vendor = hwreport.Value(v)
 	}
-	if n, ok := armParts[implementer+"/"+part]; ok {
+	if n, ok := armParts()[implementer+"/"+part]; ok {
 		return vendor, hwreport.Value(n)
 	}
 	return vendor, some(part)

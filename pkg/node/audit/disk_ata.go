@@ -79,7 +79,7 @@ func ataDisk(ctx context.Context, m Machine, d *hwreport.Disk) {
 	ataSMART(ctx, m, dev, sector, &k, d)
 	hwreport.Fill(&k, "not told")
 	d.ATA = hwreport.Value(k)
-	hwreport.Fill(d, "no attribute tells")
+	hwreport.Fill(d, "the disk's attributes could not be read")
 }
 
 func ataSMART(ctx context.Context, m Machine, dev string, sector func([]byte) ([]byte, error), k *hwreport.ATA, d *hwreport.Disk) {
@@ -111,6 +111,11 @@ func ataSMART(ctx context.Context, m Machine, dev string, sector func([]byte) ([
 				commonHealth(r, d)
 			}
 			k.Attributes = hwreport.Value(list)
+			for _, f := range []*hwreport.Field[int64]{&d.Celsius, &d.PowerOnHours, &d.UsedPercent, &d.MediaErrors} {
+				if f.State() != hwreport.IsValue {
+					*f = hwreport.Absent[int64]() // no attribute tells
+				}
+			}
 		}
 	}
 	if b, err := sector(ata.SMARTErrorLog); err != nil {

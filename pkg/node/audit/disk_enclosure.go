@@ -4,20 +4,23 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 )
 
 // hiding are the drivers whose controllers keep disks to themselves, and why
 // those are not listed.
-var hiding = map[string]string{
-	"megaraid_sas": "the disks behind the controller are seen through its own interface alone",
-	"hpsa":         "the disks behind the controller are seen through its own interface alone",
-	"smartpqi":     "the disks behind the controller are seen through its own interface alone",
-	"aacraid":      "the disks behind the controller are seen through its own interface alone",
-	"3w-sas":       "the disks behind the controller are seen through its own interface alone",
-	"arcmsr":       "the disks behind the controller are seen through its own interface alone",
-}
+var hiding = sync.OnceValue(func() map[string]string {
+	return map[string]string{
+		"megaraid_sas": "the disks behind the controller are seen through its own interface alone",
+		"hpsa":         "the disks behind the controller are seen through its own interface alone",
+		"smartpqi":     "the disks behind the controller are seen through its own interface alone",
+		"aacraid":      "the disks behind the controller are seen through its own interface alone",
+		"3w-sas":       "the disks behind the controller are seen through its own interface alone",
+		"arcmsr":       "the disks behind the controller are seen through its own interface alone",
+	}
+})
 
 // storageControllers reads the host adapters (kernel: drivers/scsi/
 // scsi_sysfs.c, mpt3sas_ctl.c, smartpqi_init.c: version files), one row a
@@ -49,7 +52,7 @@ func storageControllers(m Machine) hwreport.Field[[]hwreport.StorageController] 
 			Serial:   first(text(m.Root, d+"/board_tracer"), text(m.Root, d+"/serial_number")),
 			Firmware: first(text(m.Root, d+"/version_fw"), text(m.Root, d+"/firmware_version"), text(m.Root, d+"/fw_version"), text(m.Root, d+"/fw_ver")),
 			BIOS:     text(m.Root, d+"/version_bios"), State: text(m.Root, d+"/state"), Hidden: hwreport.Absent[[]hwreport.Disk]()}
-		if reason, ok := hiding[c.Driver.Or("")]; ok {
+		if reason, ok := hiding()[c.Driver.Or("")]; ok {
 			c.Hidden = hwreport.Unknown[[]hwreport.Disk](reason)
 		}
 		list = append(list, c)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/audit/smbios"
@@ -25,17 +26,23 @@ func locatorOf(repeated map[string]int, d hwreport.DIMM) string {
 
 // Firmware writes processor and channel into the locators as it likes: "CPU1_DIMM_A2",
 // "P0_Node0_Channel1_Dimm0", "PROC 2 DIMM 3", "NODE 1", "A1".
+// They are compiled when first asked for: what runs at the start of the program
+// runs at the start of every command of the image.
 var (
-	socketText  = regexp.MustCompile(`(?i)(?:^|[^a-z])(?:cpu|proc|processor|socket|p)[ _#-]{0,2}(\d+)`)
-	nodeText    = regexp.MustCompile(`(?i)(?:^|[^a-z])node[ _#-]{0,2}(\d+)`)
-	channelText = regexp.MustCompile(`(?i)(?:channel|chan|ch)[ _#-]{0,2}([a-z]\b|[a-z](?:[^a-z]|$)|\d+)`)
-	dimmText    = regexp.MustCompile(`(?i)(?:^|[^a-z])(?:dimm)?[ _#-]{0,2}([a-p])[ _-]?\d+$`)
+	socketText  = pattern(`(?i)(?:^|[^a-z])(?:cpu|proc|processor|socket|p)[ _#-]{0,2}(\d+)`)
+	nodeText    = pattern(`(?i)(?:^|[^a-z])node[ _#-]{0,2}(\d+)`)
+	channelText = pattern(`(?i)(?:channel|chan|ch)[ _#-]{0,2}([a-z]\b|[a-z](?:[^a-z]|$)|\d+)`)
+	dimmText    = pattern(`(?i)(?:^|[^a-z])(?:dimm)?[ _#-]{0,2}([a-p])[ _-]?\d+$`)
 )
 
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
 func socketOf(d hwreport.DIMM) hwreport.Field[string] {
-	for _, re := range []*regexp.Regexp{socketText, nodeText} {
+	for _, re := range []func() *regexp.Regexp{socketText, nodeText} {
 		for _, text := range []string{d.Locator.Or(""), d.Bank.Or("")} {
-			if m := re.FindStringSubmatch(text); m != nil {
+			if m := re().FindStringSubmatch(text); m != nil {
 				return hwreport.Value("CPU " + m[1])
 			}
 		}
@@ -53,11 +60,11 @@ func channelOf(t smbios.Tables, s smbios.Structure, d hwreport.DIMM) hwreport.Fi
 		}
 	}
 	for _, text := range []string{d.Locator.Or(""), d.Bank.Or("")} {
-		if m := channelText.FindStringSubmatch(text); m != nil {
+		if m := channelText().FindStringSubmatch(text); m != nil {
 			return hwreport.Value(strings.ToUpper(strings.TrimRight(m[1], " _-0123456789")) + strings.TrimLeft(m[1], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ _-"))
 		}
 	}
-	if m := dimmText.FindStringSubmatch(d.Locator.Or("")); m != nil {
+	if m := dimmText().FindStringSubmatch(d.Locator.Or("")); m != nil {
 		return hwreport.Value(strings.ToUpper(m[1]))
 	}
 	return hwreport.Absent[string]()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/audit/device"
@@ -63,7 +64,9 @@ func cstring(b []byte) hwreport.Field[string] {
 }
 
 // ports are the PORT_ numbers of linux/ethtool.h.
-var ports = map[byte]string{0: "twisted pair", 1: "AUI", 2: "MII", 3: "fibre", 4: "BNC", 5: "direct attach", 0xef: "none", 0xff: "other"}
+var ports = sync.OnceValue(func() map[byte]string {
+	return map[byte]string{0: "twisted pair", 1: "AUI", 2: "MII", 3: "fibre", 4: "BNC", 5: "direct attach", 0xef: "none", 0xff: "other"}
+})
 
 func linkModes(ask func(reply int, command uint32, words ...uint32) ([]byte, error), n *hwreport.NIC) {
 	get := func(words int) ([]byte, error) {
@@ -85,7 +88,7 @@ func linkModes(ask func(reply int, command uint32, words ...uint32) ([]byte, err
 		n.Port, n.Autoneg = noLink[string](err), noLink[bool](err)
 		return
 	}
-	n.Port, n.Autoneg = some(ports[b[9]]), hwreport.Value(b[11] == 1)
+	n.Port, n.Autoneg = some(ports()[b[9]]), hwreport.Value(b[11] == 1)
 	supported, _ := modeNames(b[linkHeader:], words)
 	peer, _ := modeNames(b[linkHeader+8*words:], words)
 	n.Modes, n.PeerModes, n.MaxMbps = hwreport.Absent[[]string](), hwreport.Absent[[]string](), hwreport.Absent[int64]()

@@ -28,11 +28,13 @@ func physicalSlots(m Machine) map[string]string {
 // slotTypes and slotWidths are DSP0134 7.10.1 and 7.10.2.
 var (
 	slotWidths = []string{"Other", "Unknown", "8 bit", "16 bit", "32 bit", "64 bit", "128 bit", "x1", "x2", "x4", "x8", "x12", "x16", "x32"}
-	slotTypes  = map[byte]string{0x06: "PCI", 0x12: "PCI-X", 0x14: "M.2 socket 1-DP", 0x15: "M.2 socket 1-SD", 0x16: "M.2 socket 2", 0x17: "M.2 socket 3", 0x18: "MXM I", 0x1f: "PCIe 2 U.2", 0x20: "PCIe 3 U.2",
-		0x24: "PCIe 4 U.2", 0x25: "PCIe 5 U.2", 0x26: "OCP NIC 3.0 small", 0x27: "OCP NIC 3.0 large", 0x28: "OCP NIC", 0x30: "CXL", 0xa5: "PCIe", 0xa6: "PCIe x1", 0xa7: "PCIe x2", 0xa8: "PCIe x4", 0xa9: "PCIe x8", 0xaa: "PCIe x16",
-		0xab: "PCIe 2", 0xac: "PCIe 2 x1", 0xad: "PCIe 2 x2", 0xae: "PCIe 2 x4", 0xaf: "PCIe 2 x8", 0xb0: "PCIe 2 x16", 0xb1: "PCIe 3", 0xb2: "PCIe 3 x1", 0xb3: "PCIe 3 x2", 0xb4: "PCIe 3 x4", 0xb5: "PCIe 3 x8", 0xb6: "PCIe 3 x16",
-		0xb8: "PCIe 4", 0xb9: "PCIe 4 x1", 0xba: "PCIe 4 x2", 0xbb: "PCIe 4 x4", 0xbc: "PCIe 4 x8", 0xbd: "PCIe 4 x16", 0xbe: "PCIe 5", 0xbf: "PCIe 5 x1", 0xc0: "PCIe 5 x2", 0xc1: "PCIe 5 x4", 0xc2: "PCIe 5 x8", 0xc3: "PCIe 5 x16",
-		0xc4: "PCIe 6", 0xc5: "EDSFF E1", 0xc6: "EDSFF E3"}
+	slotTypes  = sync.OnceValue(func() map[byte]string {
+		return map[byte]string{0x06: "PCI", 0x12: "PCI-X", 0x14: "M.2 socket 1-DP", 0x15: "M.2 socket 1-SD", 0x16: "M.2 socket 2", 0x17: "M.2 socket 3", 0x18: "MXM I", 0x1f: "PCIe 2 U.2", 0x20: "PCIe 3 U.2",
+			0x24: "PCIe 4 U.2", 0x25: "PCIe 5 U.2", 0x26: "OCP NIC 3.0 small", 0x27: "OCP NIC 3.0 large", 0x28: "OCP NIC", 0x30: "CXL", 0xa5: "PCIe", 0xa6: "PCIe x1", 0xa7: "PCIe x2", 0xa8: "PCIe x4", 0xa9: "PCIe x8", 0xaa: "PCIe x16",
+			0xab: "PCIe 2", 0xac: "PCIe 2 x1", 0xad: "PCIe 2 x2", 0xae: "PCIe 2 x4", 0xaf: "PCIe 2 x8", 0xb0: "PCIe 2 x16", 0xb1: "PCIe 3", 0xb2: "PCIe 3 x1", 0xb3: "PCIe 3 x2", 0xb4: "PCIe 3 x4", 0xb5: "PCIe 3 x8", 0xb6: "PCIe 3 x16",
+			0xb8: "PCIe 4", 0xb9: "PCIe 4 x1", 0xba: "PCIe 4 x2", 0xbb: "PCIe 4 x4", 0xbc: "PCIe 4 x8", 0xbd: "PCIe 4 x16", 0xbe: "PCIe 5", 0xbf: "PCIe 5 x1", 0xc0: "PCIe 5 x2", 0xc1: "PCIe 5 x4", 0xc2: "PCIe 5 x8", 0xc3: "PCIe 5 x16",
+			0xc4: "PCIe 6", 0xc5: "EDSFF E1", 0xc6: "EDSFF E3"}
+	})
 )
 
 // boardSlots reads type 9 (DSP0134 7.10) and type 41 (7.42), and adds the names
@@ -49,7 +51,7 @@ func boardSlots(m Machine, slots map[string]string) hwreport.Field[[]hwreport.PC
 		k.ID = ids.Unique(hwreport.ID("slot", k.Name.Or("")))
 		if n, ok := s.Byte(5); ok && n != 0 {
 			k.Type = hwreport.Unknown[string](fmt.Sprintf("type %#02x", n))
-			if name, ok := slotTypes[n]; ok {
+			if name, ok := slotTypes()[n]; ok {
 				k.Type = hwreport.Value(name)
 			}
 		}

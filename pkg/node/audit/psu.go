@@ -51,6 +51,7 @@ func supplied(r *hwreport.Report) []hwreport.Finding {
 		}
 		s := entity(e)
 		s.Sources = append(s.Sources, "fru")
+		s.Present = hwreport.Value(true) // it answers
 		s.Name, s.Manufacturer, s.Model = f.Name, first(f.ProductManufacturer, f.BoardManufacturer), first(f.ProductName, f.BoardProduct)
 		s.Serial, s.Part, s.Revision, s.MaxWatts = first(f.ProductSerial, f.BoardSerial), first(f.ProductPart, f.BoardPart), f.ProductVersion, f.MaxWatts
 	}
@@ -121,6 +122,8 @@ func join(to *hwreport.PowerSupply, from hwreport.PowerSupply) {
 	to.InputWatts = from.InputWatts
 	if from.States.State() == hwreport.IsValue {
 		to.States, to.Present, to.Plugged = from.States, from.Present, from.Plugged
+	} else if from.Present.State() == hwreport.IsValue {
+		to.Present = from.Present
 	}
 }
 

@@ -45,28 +45,33 @@ func ras(_ context.Context, m Machine, out *hwreport.RAS) ([]hwreport.Finding, e
 	return found, nil
 }
 
-// pattern finds one kind of trouble in a line of the kernel's log. What the
-// first group catches is the part that it happened to.
-type pattern struct {
-	kind string
-	re   *regexp.Regexp
+// trouble is one kind of it in a line of the kernel's log. A line is looked at
+// closely only where it holds the word. What a group catches first is the part
+// that it happened to.
+type trouble struct {
+	kind, word string
+	text       func() *regexp.Regexp
 }
 
-// patterns, the more special before the more general.
-var patterns = []pattern{
-	{"xid", regexp.MustCompile(`NVRM: Xid \(PCI:([0-9a-fA-F:.]+)\): *(\d+)`)},
-	{"edac", regexp.MustCompile(`EDAC .*: \d+ [CU]E .*? on (.+?) \(`)},
-	{"mce", regexp.MustCompile(`mce: \[Hardware Error\]: (?:CPU (\d+): )?Machine Check`)},
-	{"mce", regexp.MustCompile(`\[Hardware Error\]: Corrected error, no action required|\[Hardware Error\]: Uncorrected, software`)},
-	{"memory", regexp.MustCompile(`Memory failure: (0x[0-9a-f]+): .*`)},
-	{"ghes", regexp.MustCompile(`\{\d+\}\[Hardware Error\]: Hardware error from APEI Generic Hardware Error Source: *(\d+)`)},
-	{"aer", regexp.MustCompile(`(?:pcieport|AER:).*?([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]).*(?:error received|PCIe Bus Error)|([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]): PCIe Bus Error`)},
-	{"io", regexp.MustCompile(`(?:I/O error, dev|critical (?:medium|target) error, dev) (\w+)`)},
-	{"io", regexp.MustCompile(`(nvme\d+): (?:I/O .*timeout|controller is down|Removing after probe failure|Device not ready)`)},
-	{"io", regexp.MustCompile(`(ata[\d.]+): (?:failed command|hard resetting link|SError: |exception Emask)`)},
-	{"thermal", regexp.MustCompile(`CPU(\d+): (?:Package|Core) temperature (?:is )?above threshold`)},
-	{"hang", regexp.MustCompile(`INFO: task (\S+) blocked for more than`)},
-	{"hang", regexp.MustCompile(`(?:soft|hard) LOCKUP on (?:CPU|cpu) ?#?(\d+)|watchdog: BUG: soft lockup - CPU#(\d+)`)},
+var xidText = pattern(`NVRM: Xid \(PCI:([0-9a-fA-F:.]+)\): *(\d+)`)
+
+// troubles, the more special before the more general.
+var troubles = []trouble{
+	{"xid", "NVRM: Xid", xidText},
+	{"edac", "EDAC ", pattern(`EDAC .*: \d+ [CU]E .*? on (.+?) \(`)},
+	{"mce", "Machine Check", pattern(`mce: \[Hardware Error\]: (?:CPU (\d+): )?Machine Check`)},
+	{"mce", "[Hardware Error]", pattern(`\[Hardware Error\]: (?:Corrected error, no action required|Uncorrected, software)`)},
+	{"ghes", "Generic Hardware Error", pattern(`\{\d+\}\[Hardware Error\]: Hardware error from APEI Generic Hardware Error Source: *(\d+)`)},
+	{"memory", "Memory failure", pattern(`Memory failure: (0x[0-9a-f]+): `)},
+	{"aer", "PCIe Bus Error", pattern(`([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]): PCIe Bus Error`)},
+	{"aer", "AER:", pattern(`AER: .*(?:error message|error) received(?: from|:) ([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f])`)},
+	{"io", "error, dev", pattern(`(?:I/O|critical \w+) error, dev (\w+)`)},
+	{"io", "nvme", pattern(`(nvme\d+): (?:I/O .*timeout|controller is down|Removing after probe failure|Device not ready)`)},
+	{"io", "ata", pattern(`\b(ata\d+(?:\.\d+)?): (?:failed command|hard resetting link|SError: |exception Emask)`)},
+	{"thermal", "above threshold", pattern(`CPU(\d+): (?:Package|Core) temperature (?:is )?above threshold`)},
+	{"hang", "blocked for more than", pattern(`INFO: task (\S+) blocked for more than`)},
+	{"hang", "lockup - CPU", pattern(`soft lockup - CPU#(\d+)`)},
+	{"hang", "LOCKUP", pattern(`(?:hard|Hard) LOCKUP on (?:CPU|cpu) ?#?(\d+)`)},
 }
 
 // maxRecords bounds the kinds of trouble that are kept.
@@ -100,8 +105,11 @@ func faults(log string) (list []hwreport.LogRecord, previous []string) {
 			}
 			bert = false
 		}
-		for _, p := range patterns {
-			m := p.re.FindStringSubmatch(line)
+		for _, p := range troubles {
+			if !strings.Contains(line, p.word) {
+				continue
+			}
+			m := p.text().FindStringSubmatch(line)
 			if m == nil {
 				continue
 			}
@@ -248,7 +256,7 @@ func blame(r *hwreport.Report) []hwreport.Finding {
 }
 
 func xidNumber(line string) string {
-	if m := patterns[0].re.FindStringSubmatch(line); m != nil {
+	if m := xidText().FindStringSubmatch(line); m != nil {
 		return m[2]
 	}
 	return "?"

@@ -45,7 +45,11 @@ func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.
 	seen := make(map[string]string)
 	for i := range disks {
 		d := &disks[i]
-		id := hwreport.ID("disk", d.WWN.Or(""), d.Serial.Or(""), d.Slot)
+		wwn := d.WWN.Or("")
+		if strings.HasPrefix(wwn, "nvme.") && d.Serial.State() == hwreport.IsValue {
+			wwn = "" // made up by the kernel of serial number, model and namespace
+		}
+		id := hwreport.ID("disk", wwn, d.Serial.Or(""), d.Slot)
 		if other, ok := seen[id]; ok {
 			found = append(found, hwreport.NewFinding(hwreport.Info, "storage.duplicate-id", id, d.Name+" and "+other+" have the same identity: two paths to one disk, or a bad serial",
 				hwreport.Evidence{Source: "sys/block/" + d.Name, Value: id}))
@@ -161,6 +165,9 @@ func slot(dir, class string) string {
 	for _, p := range parts {
 		if enumerated(p) {
 			continue
+		}
+		if strings.HasPrefix(p, "nvme") { // nvme0n1, nvme0c0n1: the namespace's number stays
+			p = p[strings.LastIndexByte(p, 'n'):]
 		}
 		kept = append(kept, p)
 	}

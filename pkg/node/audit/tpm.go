@@ -75,7 +75,7 @@ func endorsement(ask func([]byte) ([]byte, error)) hwreport.Field[[]string] {
 	}
 	var kinds []string
 	for _, h := range handles {
-		if k, ok := tpm.EKCertificates[h]; ok {
+		if k, ok := tpm.EKCertificates()[h]; ok {
 			kinds = append(kinds, k)
 		}
 	}

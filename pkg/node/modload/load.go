@@ -37,6 +37,7 @@ type Loader struct {
 	slots chan struct{}
 	mu    sync.Mutex
 	jobs  map[string]*job
+	fresh []string // loaded, and its companions not yet seen to
 	log   []modstate.Module
 
 	attempts int
@@ -55,7 +56,9 @@ func (l *Loader) Load(name, wanted string, low bool) error {
 		l.slots = make(chan struct{}, max(1, l.Parallel))
 		l.jobs = make(map[string]*job)
 	})
-	return l.load(kmod.Normalize(name), wanted, low)
+	err := l.load(kmod.Normalize(name), wanted, low)
+	l.companions(low)
+	return err
 }
 
 func (l *Loader) load(name, wanted string, low bool) error {
@@ -74,8 +77,35 @@ func (l *Loader) load(name, wanted string, low bool) error {
 		return j.err
 	}
 	defer close(j.done)
-	j.err = l.insert(name, wanted, low)
+	if j.err = l.insert(name, wanted, low); j.err == nil {
+		l.mu.Lock()
+		l.fresh = append(l.fresh, name)
+		l.mu.Unlock()
+	}
 	return j.err
+}
+
+// companions loads what is wanted after the modules that were loaded: softdep
+// post: (modprobe.d(5)). No load waits for it: a companion may need the module
+// that it follows, and whatever else is being loaded.
+func (l *Loader) companions(low bool) {
+	for {
+		l.mu.Lock()
+		fresh := l.fresh
+		l.fresh = nil
+		l.mu.Unlock()
+		if fresh == nil {
+			return
+		}
+		for _, name := range fresh {
+			_, post := l.Index.Soft(name)
+			for _, p := range post {
+				for _, m := range l.Index.Resolve(p) {
+					l.load(m, "", low) // wanted, not needed: its own record tells
+				}
+			}
+		}
+	}
 }
 
 // insert waits for what the module needs and inserts it.

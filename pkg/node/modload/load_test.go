@@ -36,7 +36,7 @@ kernel/b.ko.xz:
 alias pci:v*d*sv*sd*bc01sc08i02* nvme
 alias pci:v*d*sv*sd*bc01sc06i01* ahci
 `)},
-	release + "/modules.softdep": {Data: []byte("softdep a pre: b\nsoftdep b pre: a\n")},
+	release + "/modules.softdep": {Data: []byte("softdep a pre: b\nsoftdep b pre: a\nsoftdep nvme_core post: nvme\n")},
 }
 
 // kernel is an Inserter that keeps the order, and fails as told.
@@ -122,6 +122,19 @@ func TestLoadSoftCircle(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Contains(k.order, "a") {
+		t.Errorf("order %v", k.order)
+	}
+}
+
+// TestLoadCompanions loads a module whose companion needs it: nobody waits for
+// itself.
+func TestLoadCompanions(t *testing.T) {
+	k := &kernel{}
+	l := newLoader(t, k, fstest.MapFS{}, "")
+	if err := l.Load("nvme_core", "", false); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(k.order, []string{"nvme_core", "nvme"}) {
 		t.Errorf("order %v", k.order)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"sync"
 )
 
 var le = binary.LittleEndian
@@ -227,18 +228,20 @@ func ParseAttributes(data, thresholds []byte) ([]Attribute, error) {
 }
 
 // Name is what makers mean by an attribute; empty: they do not agree.
-func (a Attribute) Name() string { return attributeNames[a.ID] }
+func (a Attribute) Name() string { return attributeNames()[a.ID] }
 
-var attributeNames = map[byte]string{
-	1: "Raw_Read_Error_Rate", 2: "Throughput_Performance", 3: "Spin_Up_Time", 4: "Start_Stop_Count", 5: "Reallocated_Sector_Ct", 7: "Seek_Error_Rate",
-	8: "Seek_Time_Performance", 9: "Power_On_Hours", 10: "Spin_Retry_Count", 11: "Calibration_Retry_Count", 12: "Power_Cycle_Count", 13: "Read_Soft_Error_Rate",
-	22: "Helium_Level", 173: "Wear_Leveling", 174: "Unexpect_Power_Loss_Ct", 175: "Power_Loss_Protection", 177: "Wear_Leveling_Count", 179: "Used_Rsvd_Blk_Cnt_Tot",
-	181: "Program_Fail_Cnt_Total", 182: "Erase_Fail_Count_Total", 183: "Runtime_Bad_Block", 184: "End-to-End_Error", 187: "Reported_Uncorrect", 188: "Command_Timeout",
-	189: "High_Fly_Writes", 190: "Airflow_Temperature_Cel", 191: "G-Sense_Error_Rate", 192: "Power-Off_Retract_Count", 193: "Load_Cycle_Count", 194: "Temperature_Celsius",
-	195: "Hardware_ECC_Recovered", 196: "Reallocated_Event_Count", 197: "Current_Pending_Sector", 198: "Offline_Uncorrectable", 199: "UDMA_CRC_Error_Count",
-	200: "Multi_Zone_Error_Rate", 202: "Percent_Lifetime_Remain", 220: "Disk_Shift", 222: "Loaded_Hours", 223: "Load_Retry_Count", 226: "Load-in_Time",
-	231: "SSD_Life_Left", 232: "Available_Reservd_Space", 233: "Media_Wearout_Indicator", 240: "Head_Flying_Hours", 241: "Total_LBAs_Written", 242: "Total_LBAs_Read",
-}
+var attributeNames = sync.OnceValue(func() map[byte]string {
+	return map[byte]string{
+		1: "Raw_Read_Error_Rate", 2: "Throughput_Performance", 3: "Spin_Up_Time", 4: "Start_Stop_Count", 5: "Reallocated_Sector_Ct", 7: "Seek_Error_Rate",
+		8: "Seek_Time_Performance", 9: "Power_On_Hours", 10: "Spin_Retry_Count", 11: "Calibration_Retry_Count", 12: "Power_Cycle_Count", 13: "Read_Soft_Error_Rate",
+		22: "Helium_Level", 173: "Wear_Leveling", 174: "Unexpect_Power_Loss_Ct", 175: "Power_Loss_Protection", 177: "Wear_Leveling_Count", 179: "Used_Rsvd_Blk_Cnt_Tot",
+		181: "Program_Fail_Cnt_Total", 182: "Erase_Fail_Count_Total", 183: "Runtime_Bad_Block", 184: "End-to-End_Error", 187: "Reported_Uncorrect", 188: "Command_Timeout",
+		189: "High_Fly_Writes", 190: "Airflow_Temperature_Cel", 191: "G-Sense_Error_Rate", 192: "Power-Off_Retract_Count", 193: "Load_Cycle_Count", 194: "Temperature_Celsius",
+		195: "Hardware_ECC_Recovered", 196: "Reallocated_Event_Count", 197: "Current_Pending_Sector", 198: "Offline_Uncorrectable", 199: "UDMA_CRC_Error_Count",
+		200: "Multi_Zone_Error_Rate", 202: "Percent_Lifetime_Remain", 220: "Disk_Shift", 222: "Loaded_Hours", 223: "Load_Retry_Count", 226: "Load-in_Time",
+		231: "SSD_Life_Left", 232: "Available_Reservd_Space", 233: "Media_Wearout_Indicator", 240: "Head_Flying_Hours", 241: "Total_LBAs_Written", 242: "Total_LBAs_Read",
+	}
+})
 
 // SelfTest is one row of the self-test log (ACS-4 A.14).
 type SelfTest struct {

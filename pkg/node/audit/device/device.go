@@ -150,11 +150,13 @@ type Failure struct {
 	Text  string `json:"text"`
 }
 
-var classes = map[string]error{"not-exist": fs.ErrNotExist, "permission": fs.ErrPermission, "timeout": ErrTimeout, "not-captured": ErrNotCaptured}
+var classes = sync.OnceValue(func() map[string]error {
+	return map[string]error{"not-exist": fs.ErrNotExist, "permission": fs.ErrPermission, "timeout": ErrTimeout, "not-captured": ErrNotCaptured}
+})
 
 // NewFailure keeps an error.
 func NewFailure(err error) *Failure {
-	for class, target := range classes {
+	for class, target := range classes() {
 		if errors.Is(err, target) {
 			return &Failure{class, err.Error()}
 		}
@@ -166,4 +168,4 @@ func NewFailure(err error) *Failure {
 func (f *Failure) Error() string { return f.Text }
 
 // Is implements errors.Is.
-func (f *Failure) Is(target error) bool { return f.Class != "" && classes[f.Class] == target }
+func (f *Failure) Is(target error) bool { return f.Class != "" && classes()[f.Class] == target }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -12,7 +13,9 @@ import (
 
 // ethtoolReaders are the commands that are let through (linux/ethtool.h):
 // GDRVINFO, GMODULEINFO, GMODULEEEPROM, GPERMADDR, GLINKSETTINGS, GFECPARAM.
-var ethtoolReaders = map[uint32]bool{0x03: true, 0x42: true, 0x43: true, 0x20: true, 0x4c: true, 0x50: true}
+var ethtoolReaders = sync.OnceValue(func() map[uint32]bool {
+	return map[uint32]bool{0x03: true, 0x42: true, 0x43: true, 0x20: true, 0x4c: true, 0x50: true}
+})
 
 // EthtoolCommand makes the question of an SIOCETHTOOL request: the command and
 // the words that follow it in its structure. The answer is the whole structure,
@@ -26,7 +29,7 @@ func EthtoolCommand(nic string, reply int, command uint32, words ...uint32) Ques
 }
 
 func askEthtool(q Question, _ time.Duration) ([]byte, error) {
-	if len(q.Request) < 4 || q.Reply < len(q.Request) || !ethtoolReaders[binary.NativeEndian.Uint32(q.Request)] {
+	if len(q.Request) < 4 || q.Reply < len(q.Request) || !ethtoolReaders()[binary.NativeEndian.Uint32(q.Request)] {
 		return nil, fmt.Errorf("%x is no request that is let through", q.Request)
 	}
 	if len(q.Device) >= unix.IFNAMSIZ {

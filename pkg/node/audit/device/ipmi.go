@@ -18,14 +18,16 @@ const BMC = "dev/ipmi0"
 // ipmiReaders are the messages that are let through, network function and
 // command (IPMI 2.0, appendix G): all of them read. Reserve SDR Repository and
 // Reserve SEL hand out a number for a walk and change nothing that lasts.
-var ipmiReaders = map[[2]byte]bool{
-	{0x00, 0x01}: true, {0x00, 0x07}: true, // chassis status, restart cause
-	{0x04, 0x23}: true, {0x04, 0x25}: true, {0x04, 0x27}: true, {0x04, 0x2d}: true, // sensor factors, hysteresis…, thresholds, reading
-	{0x06, 0x01}: true, {0x06, 0x25}: true, {0x06, 0x37}: true, {0x06, 0x42}: true, // device id, watchdog, GUID, channel info
-	{0x0a, 0x10}: true, {0x0a, 0x11}: true, {0x0a, 0x20}: true, {0x0a, 0x22}: true, {0x0a, 0x23}: true, // FRU, SDR
-	{0x0a, 0x40}: true, {0x0a, 0x42}: true, {0x0a, 0x43}: true, {0x0a, 0x48}: true, // SEL
-	{0x0c, 0x02}: true, // LAN configuration
-}
+var ipmiReaders = sync.OnceValue(func() map[[2]byte]bool {
+	return map[[2]byte]bool{
+		{0x00, 0x01}: true, {0x00, 0x07}: true, // chassis status, restart cause
+		{0x04, 0x23}: true, {0x04, 0x25}: true, {0x04, 0x27}: true, {0x04, 0x2d}: true, // sensor factors, hysteresis…, thresholds, reading
+		{0x06, 0x01}: true, {0x06, 0x25}: true, {0x06, 0x37}: true, {0x06, 0x42}: true, // device id, watchdog, GUID, channel info
+		{0x0a, 0x10}: true, {0x0a, 0x11}: true, {0x0a, 0x20}: true, {0x0a, 0x22}: true, {0x0a, 0x23}: true, // FRU, SDR
+		{0x0a, 0x40}: true, {0x0a, 0x42}: true, {0x0a, 0x43}: true, {0x0a, 0x48}: true, // SEL
+		{0x0c, 0x02}: true, // LAN configuration
+	}
+})
 
 // IPMIMessage makes the question of a message to the management controller.
 // The answer is the completion code and the data behind it.
@@ -83,7 +85,7 @@ const (
 
 // ask sends a message and waits for its answer.
 func (c *bmc) ask(q Question, patience time.Duration) ([]byte, error) {
-	if len(q.Request) < 2 || !ipmiReaders[[2]byte{q.Request[0], q.Request[1]}] {
+	if len(q.Request) < 2 || !ipmiReaders()[[2]byte{q.Request[0], q.Request[1]}] {
 		return nil, fmt.Errorf("%x is no message that is let through", q.Request)
 	}
 	c.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -44,7 +45,9 @@ const (
 
 // readOnly are the SCSI commands that are let through (SPC-6, SBC-4), all of
 // them readers. The two ATA PASS-THROUGH ones carry their own list.
-var readOnly = map[byte]bool{0x12: true, 0x1c: true, 0x25: true, 0x37: true, 0x4d: true, 0x5a: true, 0x9e: true, 0xa0: true}
+var readOnly = sync.OnceValue(func() map[byte]bool {
+	return map[byte]bool{0x12: true, 0x1c: true, 0x25: true, 0x37: true, 0x4d: true, 0x5a: true, 0x9e: true, 0xa0: true}
+})
 
 // ataReadOnly are the ATA commands that are let through: READ LOG EXT, READ
 // LOG DMA EXT, SMART with reading features, IDENTIFY (PACKET) DEVICE, CHECK
@@ -69,7 +72,7 @@ func allowed(cdb []byte) bool {
 	case 0xa1:
 		return len(cdb) == 12 && ataReadOnly(cdb[9], cdb[3])
 	}
-	return readOnly[cdb[0]]
+	return readOnly()[cdb[0]]
 }
 
 // SCSICommand makes the question of a command block. The answer is one byte of

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 )
 
 var be = binary.BigEndian
@@ -29,9 +30,13 @@ type Module struct {
 }
 
 // kinds are the identifiers of SFF-8024 table 4-1.
-var kinds = map[byte]string{0x02: "soldered", 0x03: "SFP", 0x06: "XFP", 0x0c: "QSFP", 0x0d: "QSFP+", 0x11: "QSFP28", 0x18: "QSFP-DD", 0x19: "OSFP", 0x1a: "SFP-DD", 0x1b: "DSFP", 0x1e: "QSFP+ CMIS", 0x1f: "SFP-DD CMIS", 0x20: "SFP+ CMIS"}
+var kinds = sync.OnceValue(func() map[byte]string {
+	return map[byte]string{0x02: "soldered", 0x03: "SFP", 0x06: "XFP", 0x0c: "QSFP", 0x0d: "QSFP+", 0x11: "QSFP28", 0x18: "QSFP-DD", 0x19: "OSFP", 0x1a: "SFP-DD", 0x1b: "DSFP", 0x1e: "QSFP+ CMIS", 0x1f: "SFP-DD CMIS", 0x20: "SFP+ CMIS"}
+})
 
-var connectors = map[byte]string{0x01: "SC", 0x07: "LC", 0x0b: "optical pigtail", 0x0c: "MPO 1x12", 0x0d: "MPO 2x16", 0x20: "HSSDC II", 0x21: "copper pigtail", 0x22: "RJ45", 0x23: "none", 0x24: "MXC", 0x25: "CS", 0x26: "SN", 0x27: "MPO 2x12", 0x28: "MPO 1x16"}
+var connectors = sync.OnceValue(func() map[byte]string {
+	return map[byte]string{0x01: "SC", 0x07: "LC", 0x0b: "optical pigtail", 0x0c: "MPO 1x12", 0x0d: "MPO 2x16", 0x20: "HSSDC II", 0x21: "copper pigtail", 0x22: "RJ45", 0x23: "none", 0x24: "MXC", 0x25: "CS", 0x26: "SN", 0x27: "MPO 2x12", 0x28: "MPO 1x16"}
+})
 
 // ErrEmpty says that the memory holds nothing: all zeros or all ones.
 var ErrEmpty = errors.New("the module's memory is empty")
@@ -65,7 +70,7 @@ func Parse(b []byte) (Module, error) {
 
 // sfp is SFF-8472 rev 12.4.
 func sfp(b []byte) Module {
-	m := Module{Kind: kinds[b[0]], Standard: "SFF-8472", Connector: connectors[b[2]], Vendor: text(b[20:36]), OUI: oui(b[37:40]), Part: text(b[40:56]), Revision: text(b[56:60]),
+	m := Module{Kind: kinds()[b[0]], Standard: "SFF-8472", Connector: connectors()[b[2]], Vendor: text(b[20:36]), OUI: oui(b[37:40]), Part: text(b[40:56]), Revision: text(b[56:60]),
 		Serial: text(b[68:84]), Date: date(b[84:92]), ChecksumWrong: sum(b[:63]) != b[63] || sum(b[64:95]) != b[95]}
 	m.Mbps = int(b[12]) * 100
 	if b[12] == 0xff {
@@ -105,7 +110,7 @@ func sfp(b []byte) Module {
 // qsfp is SFF-8636 rev 2.11.
 func qsfp(b []byte) Module {
 	u := b[128:]
-	m := Module{Kind: kinds[b[0]], Standard: "SFF-8636", Connector: connectors[u[2]], Vendor: text(u[20:36]), OUI: oui(u[37:40]), Part: text(u[40:56]), Revision: text(u[56:58]),
+	m := Module{Kind: kinds()[b[0]], Standard: "SFF-8636", Connector: connectors()[u[2]], Vendor: text(u[20:36]), OUI: oui(u[37:40]), Part: text(u[40:56]), Revision: text(u[56:58]),
 		Serial: text(u[68:84]), Date: date(u[84:92]), ChecksumWrong: sum(u[:63]) != u[63] || sum(u[64:95]) != u[95]}
 	m.Mbps = int(u[12]) * 100
 	if u[12] == 0xff {
@@ -151,7 +156,7 @@ func qsfp(b []byte) Module {
 // cmis is the Common Management Interface Specification 5.2; the monitors of
 // single lanes stand on pages that are not read.
 func cmis(b []byte) Module {
-	m := Module{Kind: kinds[b[0]], Standard: fmt.Sprintf("CMIS %d.%d", b[1]>>4, b[1]&0xf), Connector: connectors[b[203]], Vendor: text(b[129:145]), OUI: oui(b[145:148]), Part: text(b[148:164]),
+	m := Module{Kind: kinds()[b[0]], Standard: fmt.Sprintf("CMIS %d.%d", b[1]>>4, b[1]&0xf), Connector: connectors()[b[203]], Vendor: text(b[129:145]), OUI: oui(b[145:148]), Part: text(b[148:164]),
 		Revision: text(b[164:166]), Serial: text(b[166:182]), Date: date(b[182:190]), ChecksumWrong: sum(b[128:222]) != b[222]}
 	if be.Uint16(b[14:]) != 0 || be.Uint16(b[16:]) != 0 {
 		m.Monitored = true

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 var be = binary.BigEndian
@@ -29,7 +30,9 @@ const (
 
 // EKCertificates are the NV indexes at which makers keep the certificate of the
 // endorsement key (TCG EK Credential Profile 2.5, 2.2.1.4).
-var EKCertificates = map[uint32]string{0x01c00002: "RSA 2048", 0x01c0000a: "ECC P-256", 0x01c00012: "RSA 2048 (high)", 0x01c00014: "ECC P-256 (high)", 0x01c00016: "ECC P-384", 0x01c0001c: "RSA 3072"}
+var EKCertificates = sync.OnceValue(func() map[uint32]string {
+	return map[uint32]string{0x01c00002: "RSA 2048", 0x01c0000a: "ECC P-256", 0x01c00012: "RSA 2048 (high)", 0x01c00014: "ECC P-256 (high)", 0x01c00016: "ECC P-384", 0x01c0001c: "RSA 3072"}
+})
 
 func capability(kind, first, count uint32) []byte {
 	b := []byte{0x80, 0x01, 0, 0, 0, 22, 0, 0, 0x01, 0x7a}
@@ -104,7 +107,9 @@ func word(v uint32) string {
 }
 
 // algorithms are those of hash banks (part 2, 6.3).
-var algorithms = map[uint16]string{0x04: "sha1", 0x0b: "sha256", 0x0c: "sha384", 0x0d: "sha512", 0x12: "sm3_256", 0x27: "sha3_256", 0x28: "sha3_384", 0x29: "sha3_512"}
+var algorithms = sync.OnceValue(func() map[uint16]string {
+	return map[uint16]string{0x04: "sha1", 0x0b: "sha256", 0x0c: "sha384", 0x0d: "sha512", 0x12: "sm3_256", 0x27: "sha3_256", 0x28: "sha3_384", 0x29: "sha3_512"}
+})
 
 // ParseBanks decodes the PCR banks: those that have registers.
 func ParseBanks(b []byte) ([]string, error) {
@@ -124,7 +129,7 @@ func ParseBanks(b []byte) ([]string, error) {
 			return list, errors.New("decode TPM banks: a bank is cut short")
 		}
 		if strings.Trim(string(d[3:3+size]), "\x00") != "" {
-			name := algorithms[be.Uint16(d)]
+			name := algorithms()[be.Uint16(d)]
 			if name == "" {
 				name = fmt.Sprintf("%#04x", be.Uint16(d))
 			}
