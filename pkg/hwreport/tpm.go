@@ -9,8 +9,8 @@ type TPM struct {
 	Vendor        Field[string]    `json:"vendor"`
 	Firmware      Field[string]    `json:"firmware"`
 	Revision      Field[string]    `json:"specification_revision"`
-	Banks         Field[[]string]  `json:"pcr_banks"` // that have registers: sha256, …
-	PCRs          Field[[]PCRBank] `json:"pcrs"`
+	Banks         Field[[]string]  `json:"pcr_banks"`       // that have registers: sha256, …
+	PCRs          Field[[]PCRBank] `json:"pcrs"`            // of the strongest common bank: sha256 where there is one
 	EKCertificate Field[[]string]  `json:"ek_certificates"` // kinds of key; absent: the maker left none
 	EventLog      Field[EventInfo] `json:"event_log"`
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,6 +111,9 @@ type options struct {
 	smbios  []vm.SMBIOS
 	devices []string
 	initrds []string // after the image's own
+	args    []string // verbatim
+	folder  string   // that QEMU sees
+	memory  int      // MiB; default 1024
 }
 
 // boot starts a machine that ends with the test.
@@ -120,9 +124,16 @@ func boot(t *testing.T, o options) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return start(t, b, o)
+}
+
+// start starts a machine of a lab.
+func start(t *testing.T, b *lab, o options) *machine {
+	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), bootTime, fmt.Errorf("not within %v", bootTime))
 	t.Cleanup(cancel)
 	m := &machine{t: t, ctx: ctx, lab: b}
+	var err error
 	if m.client, err = ssh.New(ctx, b.sandbox, t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
@@ -138,11 +149,11 @@ func boot(t *testing.T, o options) *machine {
 		o.nics = []vm.NIC{{MAC: mac, User: &vm.User{Forward: []int{22}, Restrict: true}}}
 	}
 	m.process, err = vm.Start(ctx, b.sandbox, vm.Machine{
-		Name: "e2e", Arch: arch, Accel: b.accel, Memory: 1024, CPUs: 2,
+		Name: "e2e", Arch: arch, Accel: b.accel, Memory: cmp.Or(o.memory, 1024), CPUs: 2,
 		Kernel:  filepath.Join(b.images, artifact.KernelFile),
 		Initrds: append([]string{filepath.Join(b.images, artifact.InitrdFile)}, o.initrds...),
 		Append:  strings.TrimSpace("quiet " + bootparam.Render(o.params) + " " + o.append),
-		NICs:    o.nics, Disks: o.disks, SMBIOS: o.smbios, Devices: o.devices,
+		NICs:    o.nics, Disks: o.disks, SMBIOS: o.smbios, Devices: o.devices, Args: o.args, Folder: o.folder,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,8 @@ type Machine struct {
 	SMBIOS  []SMBIOS
 	FwCfg   []FwCfg
 	Devices []string // further -device arguments, verbatim, such as "i6300esb"
+	Args    []string // further arguments, verbatim; files that they name lie in Folder
+	Folder  string   // host path of a folder that QEMU sees, and may write, as FolderPath
 	Reboot  bool     // let the guest reboot; default: a reboot ends QEMU
 }
 
@@ -93,6 +95,7 @@ const (
 	kernelPath = "/vm/kernel"
 	initrdPath = "/vm/initrd"
 	biosPath   = "/vm/bios"
+	FolderPath = "/vm/folder"
 )
 
 func diskPath(i int) string { return fmt.Sprintf("/vm/disk%d", i) }
@@ -100,9 +103,9 @@ func diskPath(i int) string { return fmt.Sprintf("/vm/disk%d", i) }
 // qmpFile is the descriptor on which QEMU speaks QMP.
 const qmpFile = 3
 
-// Args is the command line, with paths as they are inside the sandbox. The
+// CommandLine is the command line, with paths as they are inside the sandbox. The
 // console is on standard input and output, QMP on descriptor 3.
-func (m Machine) Args() ([]string, error) {
+func (m Machine) CommandLine() ([]string, error) {
 	p, err := m.platform()
 	if err != nil {
 		return nil, err
@@ -154,7 +157,7 @@ func (m Machine) Args() ([]string, error) {
 	for _, d := range m.Devices {
 		args = append(args, "-device", d)
 	}
-	return args, nil
+	return append(args, m.Args...), nil
 }
 
 func (m Machine) platform() (platform, error) {
@@ -268,7 +271,7 @@ func escape(s string) string { return strings.ReplaceAll(s, ",", ",,") }
 
 // step is the sandbox's step for the machine, with initrd in place of Initrds.
 func (m Machine) step(initrd string) (sandbox.Step, error) {
-	args, err := m.Args()
+	args, err := m.CommandLine()
 	if err != nil {
 		return sandbox.Step{}, err
 	}
@@ -285,6 +288,9 @@ func (m Machine) step(initrd string) (sandbox.Step, error) {
 		} else {
 			s.Rw = append(s.Rw, b)
 		}
+	}
+	if m.Folder != "" {
+		s.Rw = append(s.Rw, sandbox.Bind{Host: m.Folder, Path: FolderPath})
 	}
 	if m.Accel == "kvm" {
 		s.Dev = append(s.Dev, "/dev/kvm")

@@ -37,7 +37,7 @@ func TestArgs(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args, err := m.Args()
+			args, err := m.CommandLine()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +65,7 @@ func TestArgsRefuses(t *testing.T) {
 		"unknown accelerator":  {Accel: "hope"},
 		"unknown model":        {Disks: []Disk{{File: "/d", Model: "floppy"}}},
 	} {
-		if _, err := m.Args(); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := m.CommandLine(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)
 		}
 	}

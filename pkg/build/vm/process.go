@@ -136,6 +136,11 @@ func (p *Process) Close() error {
 func (p *Process) Port(ctx context.Context, guest int) (int, error) {
 	text, err := p.QMP.Monitor(ctx, "info usernet")
 	if err != nil {
+		select { // QEMU may have refused its command line: what it wrote says more
+		case <-p.ended:
+			err = errors.Join(err, p.err)
+		case <-time.After(time.Second):
+		}
 		return 0, err
 	}
 	ports, err := parseForwards(text)

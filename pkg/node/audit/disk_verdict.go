@@ -20,7 +20,7 @@ func judge(d *hwreport.Disk) {
 		}
 		reasons = append(reasons, fmt.Sprintf(format, args...))
 	}
-	told := false // the disk said how it is
+	_, told := d.Verdict.Get() // the disk said how it is
 	if n, ok := d.Bytes.Get(); ok && n == 0 && d.Kind == "disk" && !d.Removable.Or(false) {
 		say(hwreport.DiskFailed, "it reports a size of zero")
 	}
@@ -61,7 +61,7 @@ func judge(d *hwreport.Disk) {
 	}
 	if k, ok := d.SCSI.Get(); ok {
 		e, warned := k.Exception.Get()
-		told = told || warned || k.Exception.State() == hwreport.IsAbsent && d.Verdict.State() != hwreport.IsUnknown || k.Read.State() == hwreport.IsValue
+		told = told || k.Read.State() == hwreport.IsValue
 		if strings.HasPrefix(e, "failure prediction") {
 			say(hwreport.DiskFailing, "%s", e)
 		} else if warned {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // tpmReaders are the commands that are let through (TPM 2.0 library, part 2,
@@ -22,18 +24,20 @@ func askTPM(q Question, _ time.Duration) ([]byte, error) {
 	if len(q.Request) < 10 || !tpmReaders()[binary.BigEndian.Uint32(q.Request[6:])] {
 		return nil, fmt.Errorf("%x is no command that is let through", q.Request)
 	}
-	f, err := os.OpenFile("/"+q.Device, os.O_RDWR, 0)
+	// Not through os.File: the runtime would make the device non-blocking, and
+	// its driver then answers a read that comes too early with nothing.
+	fd, err := unix.Open("/"+q.Device, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open", Path: q.Device, Err: err}
 	}
-	defer f.Close()
-	if _, err := f.Write(q.Request); err != nil {
-		return nil, err
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, q.Request); err != nil {
+		return nil, fmt.Errorf("write the command: %w", err)
 	}
 	b := make([]byte, q.Reply)
-	n, err := f.Read(b)
+	n, err := unix.Read(fd, b)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	return b[:n], nil
 }
