@@ -234,6 +234,7 @@ func TestHardware(t *testing.T) {
 			t.Errorf("no finding %s", id)
 		}
 	}
+	playBack(m)
 	want := comparedHead + table.String()
 	if *update {
 		if err := os.WriteFile(comparedFile, []byte(want), 0o644); err != nil {
@@ -244,6 +245,28 @@ func TestHardware(t *testing.T) {
 	have, err := os.ReadFile(comparedFile)
 	if err != nil || string(have) != want {
 		t.Errorf("%s is not what was seen now (go test -run TestHardware -update writes it anew): %v\n%s", comparedFile, err, want)
+	}
+}
+
+// playBack captures the machine, answers of its devices included, and wants the
+// same report of the archive, again and again; and of a redacted one nothing
+// that names the machine.
+func playBack(m *machine) {
+	m.t.Helper()
+	m.as("root", "audit capture /tmp/machine.tgz", nil)
+	first, status := m.as("root", "audit --root /tmp/machine.tgz --json", nil)
+	again, _ := m.as("root", "audit --root /tmp/machine.tgz --json", nil)
+	if status != 2 || first != again || len(first) < 10000 {
+		m.t.Errorf("playing the capture back: status %d, %d and %d bytes", status, len(first), len(again))
+	}
+	if out, status := m.as("root", "audit capture --redact /tmp/redacted.tgz", nil); status != 2 {
+		m.t.Errorf("redact: status %d: %s", status, out)
+	}
+	out, _ := m.as("root", "audit --root /tmp/redacted.tgz --json; gzip -dc < /tmp/redacted.tgz | strings", nil)
+	for _, secret := range []string{"SYS-77001", "BRD-5521", "NVME-1", "SATA-1", "SAS-1", "PSUSN-55", "03A10003", "52:54:00:be:e0:02", "11223344-5566"} {
+		if strings.Contains(out, secret) {
+			m.t.Errorf("the redacted capture holds %s", secret)
+		}
 	}
 }
 

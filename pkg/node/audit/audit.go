@@ -21,7 +21,10 @@ type Machine struct {
 	Ask  device.Asker     // the devices that are no files
 	Now  func() time.Time // by the clock of the machine
 	DMI  func() (smbios.Tables, error)
-	pci  func() scan // one look at the bus
+	// Names is where the PCI ID database is looked for if Root has none; nil:
+	// nowhere else.
+	Names fs.FS
+	pci   func() scan // one look at the bus
 }
 
 // Collector fills one section.

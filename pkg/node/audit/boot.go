@@ -37,7 +37,14 @@ func boot(_ context.Context, m Machine, out *hwreport.Boot) ([]hwreport.Finding,
 		}
 		out.Warnings = hwreport.Value(list)
 	}
-	out.Mode = hwreport.Value("bios")
+	switch {
+	case exists(m, "sys/firmware/devicetree"):
+		out.Mode = hwreport.Value("devicetree")
+	case exists(m, "sys/firmware"):
+		out.Mode = hwreport.Value("bios")
+	default:
+		out.Mode = hwreport.Unknown[string]("there is no sys/firmware to look at")
+	}
 	out.SecureBoot, out.SetupMode = hwreport.Absent[bool](), hwreport.Absent[bool]()
 	if exists(m, "sys/firmware/efi") {
 		out.Mode = hwreport.Value("efi")

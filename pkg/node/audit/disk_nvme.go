@@ -23,8 +23,13 @@ const (
 // (NVM Express base specification 2.0, 5.16 and 5.17).
 func nvmeDisk(ctx context.Context, m Machine, base string, d *hwreport.Disk) {
 	dir := base + "/device"
-	n := hwreport.NVMe{Transport: text(m.Root, dir+"/transport"), State: text(m.Root, dir+"/state"), NQN: text(m.Root, dir+"/subsysnqn")}
-	n.Controller = controllerOf(m, base)
+	n := hwreport.NVMe{Controller: controllerOf(m, base)}
+	if path.Base(place(m.Root, dir)) != n.Controller { // several paths: the link leads to the subsystem
+		dir += "/" + n.Controller
+		d.Slot = slot(place(m.Root, dir), "nvme") + "/" + d.Name[strings.LastIndexByte(d.Name, 'n'):]
+		d.Driver = target(m.Root, dir+"/device/driver")
+	}
+	n.Transport, n.State, n.NQN = text(m.Root, dir+"/transport"), text(m.Root, dir+"/state"), text(m.Root, dir+"/subsysnqn")
 	ask := func(opcode byte, nsid, cdw10 uint32, size int) ([]byte, error) {
 		return m.Ask.Ask(ctx, device.NVMeCommand("dev/"+n.Controller, opcode, nsid, cdw10, 0, size))
 	}
@@ -67,6 +72,10 @@ func nvmeDisk(ctx context.Context, m Machine, base string, d *hwreport.Disk) {
 // controllerOf is the name of the controller that a namespace's disk hangs on.
 func controllerOf(m Machine, base string) string {
 	name := path.Base(place(m.Root, base+"/device"))
+	if name == "device" { // no link: a tree that was cut; the controller's name stands in the disk's
+		disk := path.Base(base)
+		return disk[:max(0, strings.LastIndexByte(disk, 'n'))]
+	}
 	if strings.HasPrefix(name, "nvme-subsys") { // multipath: one of its controllers
 		list, _ := names(m.Root, base+"/device")
 		for _, e := range list {

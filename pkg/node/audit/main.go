@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -167,7 +168,7 @@ func open(root string) (Machine, *tree.Meta, error) {
 	if fi.IsDir() {
 		t, err := tree.ReadDir(root)
 		if errors.Is(err, tree.ErrNoArchive) {
-			return NewMachine(os.DirFS(root), device.Nothing{}), nil, nil
+			return filesAlone(os.DirFS(root)), nil, nil
 		}
 		if err != nil {
 			return Machine{}, nil, fmt.Errorf("look at %s: %w", root, err)
@@ -183,7 +184,18 @@ func open(root string) (Machine, *tree.Meta, error) {
 	if err != nil {
 		return Machine{}, nil, fmt.Errorf("look at %s: %w", root, err)
 	}
+	if !t.Captured() {
+		return filesAlone(t), nil, nil
+	}
 	return NewMachine(t, t), &t.Meta, nil
+}
+
+// filesAlone is a tree that somebody copied: names of PCI devices come from
+// this machine if it has none.
+func filesAlone(root fs.FS) Machine {
+	m := NewMachine(root, device.Nothing{})
+	m.Names = os.DirFS("/")
+	return m.shared()
 }
 
 // chosen is the collectors of --only.

@@ -26,7 +26,7 @@ func memory(_ context.Context, m Machine, out *hwreport.Memory) ([]hwreport.Find
 		reason := why[int64](err)
 		out.Installed, out.Mapped, out.Slots, out.MaxBytes = reason, reason, reason, reason
 		out.ECC, out.Modules = why[string](err), why[[]hwreport.DIMM](err)
-		return edacFindings(out), nil
+		return append(joinEDAC(nil, out), edacFindings(out)...), nil
 	}
 	arrays(t, out)
 	dimms, found := modules(t)

@@ -2,7 +2,9 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -148,8 +150,21 @@ func megatransfers(s string) int64 {
 	return int64(v*1000 + 0.5)
 }
 
-// links judges each link by what both its ends can. A port without anything
-// behind it is left alone, and so are virtual functions.
+// leads says whether a port leads away from the root: root ports and the
+// downstream ports of switches do, and their link is the one below them; the
+// upstream port of a switch is the other end of such a link. The two alternate
+// on the way down.
+func leads(d *hwreport.PCIDevice, byID map[string]*hwreport.PCIDevice, depth int) bool {
+	if !strings.HasPrefix(d.Class.Or(""), "0604") || depth > 64 {
+		return false
+	}
+	up := byID[d.Parent]
+	return up == nil || up == d || !leads(up, byID, depth+1)
+}
+
+// links judges each link, once, by what both its ends can: from the end that is
+// further from the root. A port without anything behind it is left alone, and
+// so are virtual functions.
 func links(devices []hwreport.PCIDevice) []hwreport.Finding {
 	byID := make(map[string]*hwreport.PCIDevice)
 	for i := range devices {
@@ -164,7 +179,7 @@ func links(devices []hwreport.PCIDevice) []hwreport.Finding {
 		}
 		l.PortMTs, l.PortWidth = hwreport.Absent[int64](), hwreport.Absent[int64]()
 		port := byID[d.Parent]
-		if port == nil {
+		if port == nil || port == d || leads(d, byID, 0) || !leads(port, byID, 0) {
 			d.Link = hwreport.Value(l)
 			continue
 		}
@@ -198,6 +213,9 @@ func pciKey(d hwreport.PCIDevice) pciids.Key {
 // namePCI fills in the names from pci.ids.
 func namePCI(m Machine, devices []hwreport.PCIDevice, want []pciids.Key) []hwreport.Finding {
 	list, err := pciids.Read(m.Root, want)
+	if errors.Is(err, fs.ErrNotExist) && m.Names != nil {
+		list, err = pciids.Read(m.Names, want)
+	}
 	if err != nil {
 		for i := range devices {
 			u := hwreport.Unknown[string](err.Error())

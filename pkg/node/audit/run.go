@@ -109,6 +109,11 @@ type Config struct {
 // its PCI bus are read once, by whoever asks first.
 func NewMachine(root fs.FS, ask device.Asker) Machine {
 	m := Machine{Root: root, Ask: ask, Now: time.Now, DMI: sync.OnceValues(func() (smbios.Tables, error) { return smbios.Read(root) })}
+	return m.shared()
+}
+
+// shared makes the looks that collectors share, of the machine as it is now.
+func (m Machine) shared() Machine {
 	m.pci = sync.OnceValue(func() scan { return scanPCI(m) })
 	return m
 }

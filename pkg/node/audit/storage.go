@@ -21,8 +21,8 @@ func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.
 	var list []found1
 	for _, name := range entries {
 		dir := place(m.Root, "sys/block/"+name)
-		if strings.Contains(dir, "/virtual/") || !exists(m, "sys/block/"+name+"/device") {
-			continue // loop, ram, dm, md
+		if !physical(m, name, dir) {
+			continue
 		}
 		list = append(list, found1{name, dir})
 	}
@@ -65,6 +65,19 @@ func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.
 	}
 	out.Disks = hwreport.Value(disks)
 	return found, nil
+}
+
+// physical says whether a block device has hardware behind it: not loop, ram,
+// zram, dm, md; and not a single path to a namespace of several, which is
+// hidden. With several paths the namespace itself lies below virtual.
+func physical(m Machine, name, dir string) bool {
+	switch {
+	case strings.Contains(dir, "/virtual/nvme-subsystem/"):
+		return true
+	case strings.Contains(dir, "/virtual/"), text(m.Root, "sys/block/"+name+"/hidden").Or("") == "1":
+		return false
+	}
+	return exists(m, "sys/block/"+name+"/device") || strings.Contains(dir, "devices/pci") || strings.Contains(dir, "devices/platform/")
 }
 
 func disk(ctx context.Context, m Machine, name, dir string) hwreport.Disk {

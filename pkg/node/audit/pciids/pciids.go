@@ -5,12 +5,16 @@ package pciids
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 )
 
 // Path is where the database lies, relative to the root.
 const Path = "usr/share/misc/pci.ids"
+
+// elsewhere is where other systems keep it.
+const elsewhere = "usr/share/hwdata/pci.ids"
 
 // Key is one function, in lower-case hexadecimal as sysfs writes it.
 type Key struct{ Vendor, Device, SubVendor, SubDevice, Class string }
@@ -21,6 +25,11 @@ type Names struct{ Vendor, Device, Subsystem, Class string }
 // Read finds the names of the functions.
 func Read(root fs.FS, keys []Key) (map[Key]Names, error) {
 	text, err := fs.ReadFile(root, Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if other, otherErr := fs.ReadFile(root, elsewhere); otherErr == nil {
+			text, err = other, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read PCI names: %w", err)
 	}

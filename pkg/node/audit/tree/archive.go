@@ -96,7 +96,8 @@ func (t *Tree) Write(w io.Writer) error {
 // ErrNoArchive says that a folder or file is no capture.
 var ErrNoArchive = errors.New("holds no " + metaFile + ": it is no capture of audit")
 
-// Read reads an archive. Sizes and names are bounded; nothing is written.
+// Read reads an archive, or any gzipped tar of a machine's files: Captured tells
+// which. Sizes and names are bounded; nothing is written.
 func Read(r io.Reader) (*Tree, error) {
 	zip, err := gzip.NewReader(r)
 	if err != nil {
@@ -185,6 +186,12 @@ func (b *builder) add(h *tar.Header, r io.Reader) error {
 		e.mode = fs.ModeDir
 	case tar.TypeSymlink:
 		e.mode, e.target = fs.ModeSymlink, h.Linkname
+	case tar.TypeLink: // to a file that came before
+		to := b.tree.entries[strings.TrimPrefix(h.Linkname, "./")]
+		if to == nil {
+			return fmt.Errorf("%s is a link to %s, which did not come before it", name, h.Linkname)
+		}
+		*e = *to
 	case tar.TypeReg:
 		data, err := io.ReadAll(io.LimitReader(r, maxTotal-b.total+1))
 		if err != nil {
@@ -194,6 +201,8 @@ func (b *builder) add(h *tar.Header, r io.Reader) error {
 			return fmt.Errorf("it holds more than %d MiB", maxTotal>>20)
 		}
 		e.data = data
+	case tar.TypeXGlobalHeader:
+		return nil
 	default:
 		return fmt.Errorf("%s is neither file, folder nor link", name)
 	}
@@ -209,10 +218,12 @@ func (b *builder) add(h *tar.Header, r io.Reader) error {
 
 func (b *builder) finish() (*Tree, error) {
 	text, ok := b.files[metaFile]
-	if !ok {
-		return nil, fmt.Errorf("read the archive: it %w", ErrNoArchive)
-	}
 	t := b.tree
+	if !ok {
+		t.plain = true
+		b.folders()
+		return t, nil
+	}
 	if err := json.Unmarshal(text, &t.Meta); err != nil {
 		return nil, fmt.Errorf("read the archive's description: %w", err)
 	}
@@ -247,7 +258,16 @@ func (b *builder) finish() (*Tree, error) {
 			t.asked[q] = reply{err: f}
 		}
 	}
-	// Folders on the way that were not looked at themselves.
+	b.folders()
+	return t, nil
+}
+
+// folders adds those on the way that have no entry of their own.
+func (b *builder) folders() {
+	t := b.tree
+	if t.entries["."] == nil {
+		t.entries["."] = &entry{mode: fs.ModeDir}
+	}
 	for name := range maps.Clone(t.entries) {
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			if t.entries[dir] == nil {
@@ -255,5 +275,4 @@ func (b *builder) finish() (*Tree, error) {
 			}
 		}
 	}
-	return t, nil
 }

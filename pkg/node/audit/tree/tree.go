@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bee-os/bee/pkg/node/audit/device"
@@ -33,8 +35,12 @@ type entry struct {
 // unknown now, never empty.
 type Tree struct {
 	Meta    Meta
+	plain   bool // a machine's files and nothing else: what is not there was not there
 	entries map[string]*entry
 	asked   map[string]reply
+
+	once  sync.Once
+	below map[string][]string // of a plain tree
 }
 
 type reply struct {
@@ -142,6 +148,9 @@ func (t *Tree) find(op, name string, last bool) (string, *entry, error) {
 // missing says why nothing is known of a name: a folder that was listed
 // without it proves that it was not there; else nobody looked.
 func (t *Tree) missing(at string) error {
+	if t.plain {
+		return fs.ErrNotExist
+	}
 	for at != "" {
 		dir := parent(at)
 		if e := t.entries[cmp.Or(dir, ".")]; e != nil && e.listed && !slices.Contains(e.list, path.Base(at)) {
@@ -191,12 +200,36 @@ func (t *Tree) ReadDir(name string) ([]fs.DirEntry, error) {
 	case !e.mode.IsDir():
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.New("not a directory")}
 	}
+	below := e.list
+	switch {
+	case t.plain:
+		below = t.children(at)
+	case !e.listed:
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: device.ErrNotCaptured}
+	}
 	var list []fs.DirEntry
-	for _, n := range e.list {
+	for _, n := range below {
 		list = append(list, fs.FileInfoToDirEntry(info{n, t.modeOf(path.Join(at, n))}))
 	}
 	return list, nil
 }
+
+// children lists a folder of a plain tree.
+func (t *Tree) children(at string) []string {
+	t.once.Do(func() {
+		t.below = map[string][]string{}
+		for _, name := range slices.Sorted(maps.Keys(t.entries)) {
+			if name != "." {
+				t.below[path.Dir(name)] = append(t.below[path.Dir(name)], path.Base(name))
+			}
+		}
+	})
+	return t.below[at]
+}
+
+// Captured says whether the tree is an archive of audit: it tells when and how
+// long the collectors looked, and what they did not look at.
+func (t *Tree) Captured() bool { return !t.plain }
 
 func (t *Tree) modeOf(name string) fs.FileMode {
 	if e := t.entries[name]; e != nil {
