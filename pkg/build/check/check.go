@@ -62,14 +62,18 @@ func Vuln(ctx context.Context, out io.Writer) error {
 
 // Fuzz runs every fuzz target of the module for the given time each (a Go
 // duration; empty: 60s), one after another, since go test takes one at a time.
-func Fuzz(ctx context.Context, each string, out io.Writer) error {
+func Fuzz(ctx context.Context, each, packages string, out io.Writer) error {
 	if each == "" {
 		each = "60s"
 	}
 	if _, err := time.ParseDuration(each); err != nil {
 		return fmt.Errorf("parse FUZZTIME: %w", err)
 	}
-	list, err := output(ctx, "test", "-list=^Fuzz", "./cmds/...", "./pkg/...")
+	patterns := strings.Fields(packages)
+	if len(patterns) == 0 {
+		patterns = []string{"./cmds/...", "./pkg/..."}
+	}
+	list, err := output(ctx, append([]string{"test", "-list=^Fuzz"}, patterns...)...)
 	if err != nil {
 		return err
 	}
@@ -79,7 +83,7 @@ func Fuzz(ctx context.Context, each string, out io.Writer) error {
 	}
 	for i, t := range targets {
 		fmt.Fprintf(out, "fuzz %d/%d %s %s\n", i+1, len(targets), t.pkg, t.name)
-		if err := run(ctx, out, nil, "test", "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+each, t.pkg); err != nil {
+		if err := run(ctx, out, nil, "test", "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+each, "-fuzzminimizetime=100x", t.pkg); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,12 @@
 package device
 
 import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -19,5 +24,58 @@ func TestLayout(t *testing.T) {
 	}
 	if n := unsafe.Sizeof(sgIO{}); n != 88 { // scsi/sg.h on 64 bits
 		t.Errorf("struct sg_io_hdr has %d bytes", n)
+	}
+}
+
+// TestOnlyReaders asks for what would change something: nothing gets as far as
+// the device.
+func TestOnlyReaders(t *testing.T) {
+	l := NewLive(time.Second)
+	for name, q := range map[string]Question{
+		"format NVM":      NVMeCommand("dev/nope", 0x80, 1, 0, 0, 0),
+		"sanitize":        NVMeCommand("dev/nope", 0x84, 1, 0, 0, 0),
+		"FORMAT UNIT":     SCSICommand("dev/nope", 0, 0x04, 0, 0, 0, 0, 0),
+		"WRITE (10)":      SCSICommand("dev/nope", 0, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0),
+		"ATA security":    SCSICommand("dev/nope", 0, 0x85, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf4, 0),
+		"SMART disable":   SCSICommand("dev/nope", 0, 0x85, 0, 0, 0, 0xd9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xb0, 0),
+		"chassis control": IPMIMessage(0x00, 0x02, 0),
+		"clear SEL":       IPMIMessage(0x0a, 0x47),
+		"write FRU":       IPMIMessage(0x0a, 0x12, 0, 0, 0, 1),
+		"set link":        EthtoolCommand("nope", 48, 0x4d),
+		"TPM clear":       TPMCommand("dev/nope", []byte{0x80, 1, 0, 0, 0, 10, 0, 0, 0x01, 0x26}),
+		"no kind at all":  {Device: "dev/nope", Kind: "x"},
+	} {
+		if _, err := l.Ask(context.Background(), q); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "let through") && !strings.Contains(err.Error(), "kind") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := l.Ask(context.Background(), NVMeCommand("dev/nope", 6, 0, 1, 0, 4096)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a device that is not there: %v", err)
+	}
+}
+
+// TestHungDevice asks one that never answers: the first question costs its
+// patience, the next one nothing.
+func TestHungDevice(t *testing.T) {
+	l := NewLive(20 * time.Millisecond)
+	hang := make(chan struct{})
+	defer close(hang)
+	asked := 0
+	ask := func(Question, time.Duration) ([]byte, error) {
+		asked++
+		<-hang
+		return nil, nil
+	}
+	for range 3 {
+		_, err := l.timed(context.Background(), Question{Device: "dev/x", Kind: NVMe}, ask)
+		if !errors.Is(err, ErrTimeout) || !strings.Contains(err.Error(), "timed out after 20ms") {
+			t.Error(err)
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+	if f := NewFailure(TimedOut(time.Second)); !errors.Is(f, ErrTimeout) || errors.Is(f, fs.ErrNotExist) {
+		t.Error(f)
 	}
 }

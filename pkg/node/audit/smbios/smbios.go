@@ -45,6 +45,9 @@ func Read(root fs.FS) (Tables, error) {
 		return Tables{}, fmt.Errorf("read SMBIOS tables: %w", err)
 	}
 	t := Parse(table)
+	if t.Version != "" {
+		return t, nil // a dump that brought its entry point
+	}
 	entry, err := fs.ReadFile(root, EntryPath)
 	if err == nil {
 		t.Version, err = Version(entry)
@@ -66,9 +69,34 @@ func Version(entry []byte) (string, error) {
 	return "", errors.New("neither _SM_ nor _SM3_")
 }
 
-// Parse reads a structure table (DSP0134 6.1). It takes what it can.
+// strip takes the entry point off a dump that begins with it, as dmidecode
+// --dump-bin writes them: the table lies where the entry point says, else behind
+// it.
+func strip(b []byte) (table []byte, version string) {
+	version, err := Version(b)
+	if err != nil {
+		return b, ""
+	}
+	at, length := uint64(0), 0
+	switch {
+	case b[3] == '3' && len(b) >= 0x18:
+		at, length = binary.LittleEndian.Uint64(b[0x10:]), int(b[6])
+	case b[3] == '_' && len(b) >= 0x1f:
+		at, length = uint64(binary.LittleEndian.Uint32(b[0x18:])), int(b[5])
+	default:
+		return nil, version
+	}
+	if at < uint64(length) || at >= uint64(len(b)) { // the address it had in memory
+		at = uint64(min((length+15)&^15, len(b)))
+	}
+	return b[at:], version
+}
+
+// Parse reads a structure table (DSP0134 6.1), with or without an entry point
+// in front. It takes what it can.
 func Parse(table []byte) Tables {
 	var t Tables
+	table, t.Version = strip(table)
 	for len(table) > 0 && len(t.Structures) < maxStructures {
 		s, rest, err := next(table)
 		if err != nil {

@@ -52,6 +52,25 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// TestEntryPointInFront has dumps as dmidecode --dump-bin writes them, and as
+// they lie in memory.
+func TestEntryPointInFront(t *testing.T) {
+	table := append([]byte{1, 8, 1, 0, 1, 0, 0, 0}, "ACME\x00\x00"...)
+	entry3 := append([]byte("_SM3_\x00\x18\x03\x05\x00\x01\x00\x00\x10\x00\x00"), 0x20, 0, 0, 0, 0, 0, 0, 0)
+	entry2 := append([]byte("_SM_\x00\x1f\x02\x08"), make([]byte, 24)...)
+	entry2[0x18], entry2[0x1a] = 0x20, 0x0f // somewhere in memory
+	for want, entry := range map[string][]byte{"3.5.0": entry3, "2.8": entry2} {
+		dump := append(append([]byte(nil), entry...), make([]byte, 32-len(entry))...)
+		got := Parse(append(dump, table...))
+		if got.Version != want || len(got.Broken) != 0 || len(got.Of(1)) != 1 {
+			t.Errorf("%s: %+v", want, got)
+		}
+	}
+	if got := Parse([]byte("_SM3_\x00\x18\x03\x05\x00")); len(got.Structures) != 0 {
+		t.Errorf("an entry point alone: %+v", got)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(table)
 	f.Fuzz(func(t *testing.T, b []byte) {

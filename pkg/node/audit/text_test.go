@@ -1,0 +1,108 @@
+package audit
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/bee-os/bee/pkg/hwreport"
+	"github.com/bee-os/bee/pkg/node/audit/device"
+	"github.com/bee-os/bee/pkg/node/audit/smbios"
+)
+
+func TestDIMMPlaces(t *testing.T) {
+	for text, want := range map[string][2]string{
+		"P1-DIMMA1": {"CPU 1", "A"}, "CPU2_DIMM_B2": {"CPU 2", "B"}, "PROC 2 DIMM 3": {"CPU 2", ""}, "DIMM_C1": {"", "C"}, "A1": {"", "A"}, "DIMM 0": {"", ""}, "P0_Node0_Channel1_Dimm0": {"CPU 0", "1"}, "ChannelA-DIMM0": {"", "A"},
+	} {
+		d := hwreport.DIMM{Locator: hwreport.Value(text)}
+		if s := socketOf(d).Or(""); s != want[0] {
+			t.Errorf("%s: socket %q, want %q", text, s, want[0])
+		}
+		if c := channelOf(smbios.Tables{}, smbios.Structure{}, d).Or(""); c != want[1] {
+			t.Errorf("%s: channel %q, want %q", text, c, want[1])
+		}
+	}
+}
+
+// TestKernelLog has lines as kernels write them.
+func TestKernelLog(t *testing.T) {
+	log := strings.Join([]string{
+		"3,1,1,-;EDAC MC1: 2 CE memory scrubbing error on CPU_SrcID#1_MC#0_Chan#0_DIMM#0 (channel:0 slot:0)",
+		"3,2,2,-;EDAC MC0: 1 UE memory read error on P1-DIMMA1 (channel:0 slot:0 page:0x0)",
+		" SUBSYSTEM=edac", "4,3,3,-;NVRM: Xid (PCI:0000:3b:00): 63, pid=1, Row Remapper",
+		"3,4,4,-;{1}[Hardware Error]: Hardware error from APEI Generic Hardware Error Source: 4",
+		"3,5,5,-;blk_update_request: I/O error, dev sdb, sector 123", "3,6,6,-;critical medium error, dev sdc, sector 5 op 0x0:(READ)",
+		"4,7,7,-;nvme nvme1: I/O 12 QID 3 timeout, aborting", "3,8,8,-;ata3.00: exception Emask 0x0 SAct 0x0 SErr 0x0 action 0x6 frozen",
+		"2,9,9,-;CPU12: Core temperature above threshold, cpu clock throttled", "3,10,10,-;INFO: task md0_raid1:123 blocked for more than 120 seconds.",
+		"0,11,11,-;watchdog: BUG: soft lockup - CPU#3 stuck for 22s!", "3,12,12,-;Memory failure: 0x1234: recovery action for dirty page: Recovered",
+		"6,13,13,-;nvme nvme0: pci function 0000:01:00.0", "6,14,14,-;ata1: SATA max UDMA/133",
+	}, "\n")
+	records, previous := faults(log)
+	var got []string
+	for _, r := range records {
+		got = append(got, r.Kind+":"+r.Subject)
+	}
+	want := []string{"edac:CPU_SrcID#1_MC#0_Chan#0_DIMM#0", "edac:P1-DIMMA1", "xid:0000:3b:00", "ghes:4", "io:sdb", "io:sdc", "io:nvme1", "io:ata3.00", "thermal:12", "hang:md0_raid1:123", "hang:3", "memory:0x1234"}
+	if !slices.Equal(got, want) || previous != nil {
+		t.Errorf("%q\nwant %q, %v", got, want, previous)
+	}
+}
+
+// TestSeveralPaths has a namespace with native multipath: it lies below
+// virtual, its path is hidden.
+func TestSeveralPaths(t *testing.T) {
+	s := sysfs{fstest.MapFS{}}
+	const ctrl = "sys/devices/pci0000:00/0000:00:02.0/nvme/nvme0"
+	s.link("sys/block/nvme0n1", "../devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1")
+	s.link("sys/block/nvme0c0n1", "../devices/pci0000:00/0000:00:02.0/nvme/nvme0/nvme0c0n1")
+	s.file("sys/devices/pci0000:00/0000:00:02.0/nvme/nvme0/nvme0c0n1/hidden", "1")
+	s.file("sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/size", "2048")
+	s.link("sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/device", "../../nvme-subsys0")
+	s.link("sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0", "../../../pci0000:00/0000:00:02.0/nvme/nvme0")
+	s.file("sys/devices/virtual/nvme-subsystem/nvme-subsys0/serial", "S1")
+	s.file(ctrl+"/state", "live")
+	s.file(ctrl+"/transport", "pcie")
+	s.link("sys/block/loop0", "../devices/virtual/block/loop0")
+	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(s.MapFS, device.Nothing{})})
+	disks := r.Storage.Data.Disks.Or(nil)
+	if len(disks) != 1 || disks[0].Name != "nvme0n1" || disks[0].NVMe.Or(hwreport.NVMe{}).Controller != "nvme0" || disks[0].NVMe.Or(hwreport.NVMe{}).State.Or("") != "live" || !strings.HasPrefix(disks[0].Slot, "pci0000:00/0000:00:02.0") {
+		t.Errorf("%+v", disks)
+	}
+}
+
+// FuzzText runs the collectors over files of anything.
+func FuzzText(f *testing.F) {
+	f.Add("processor : 0\nphysical id : 0\n\nprocessor : 1", "MemTotal: 12 kB", "3,1,1,-;NVRM: Xid (PCI:0000:3b:00): 63, x", "0-3,8", "RxErr 1\nTOTAL_ERR_COR 1")
+	f.Fuzz(func(t *testing.T, cpuinfo, meminfo, log, list, counters string) {
+		s := sysfs{fstest.MapFS{}}
+		s.file("proc/cpuinfo", cpuinfo)
+		s.file("proc/meminfo", meminfo)
+		s.file("proc/cmdline", cpuinfo)
+		s.file("proc/modules", meminfo)
+		s.file("dev/kmsg", log)
+		s.file(cpuDir+"/present", list)
+		s.file(cpuDir+"/online", list)
+		s.file(cpuDir+"/cpu0/cache/index0/shared_cpu_list", list)
+		s.file(cpuDir+"/cpu0/cache/index0/level", "1")
+		s.function("pci0000:00/0000:00:01.0", "010802", "8086", "1234", "nvme", [4]string{list, "4", "8.0", counters})
+		s.file("sys/devices/pci0000:00/0000:00:01.0/aer_dev_correctable", counters)
+		s.file("sys/devices/pci0000:00/0000:00:01.0/aer_dev_fatal", counters)
+		s.file("sys/devices/pci0000:00/0000:00:01.0/aer_dev_nonfatal", counters)
+		s.file("sys/devices/pci0000:00/0000:00:01.0/vpd", log)
+		s.file("sys/firmware/dmi/tables/DMI", log)
+		s.file("sys/kernel/security/lockdown", list)
+		s.file("run/bee/net.json", cpuinfo)
+		s.file("run/bee/modules.json", meminfo)
+		r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(s.MapFS, device.Nothing{})})
+		for _, c := range r.Collectors() {
+			if strings.Contains(c.Error, "panic") {
+				t.Error(c.Error)
+			}
+		}
+		if _, err := r.Encode(); err != nil {
+			t.Error(err)
+		}
+	})
+}
