@@ -10,9 +10,13 @@ import (
 var shared = []string{"pkg/bootparam", "pkg/hwreport", "pkg/kmod", "pkg/bom"}
 
 var (
-	nodeSide  = []string{"pkg/node", "cmds/node", "cmds/standalone"}
+	nodeSide  = []string{"pkg/node", "cmds/node", "cmds/standalone", "cmds/host/audit"}
 	buildSide = []string{"pkg/build", "cmds/host"}
 )
+
+// nodeOnHost are the node's commands that run on a host as they are, without
+// the builder.
+var nodeOnHost = []string{"cmds/host/audit"}
 
 // sole lists libraries and the one folder that imports each.
 var sole = []struct{ library, owner string }{
@@ -50,7 +54,7 @@ func below(name string, folders ...string) bool {
 func reaches(t tree, from []string, bad func(dep string) bool) []string {
 	var found []string
 	for _, p := range t.packages {
-		if !below(p.name(), from...) {
+		if !below(p.name(), from...) || below(p.name(), nodeOnHost...) && slices.Equal(from, buildSide) {
 			continue
 		}
 		for _, d := range p.Deps {

@@ -1,6 +1,6 @@
 package hwreport
 
-// Board is who the machine is. Source: SMBIOS (DSP0134) types 0 to 3, else
+// Board is who the machine is. Source: SMBIOS (DSP0134) types 0 to 3, 11 to 14, 32, 41 and 45, else
 // what the kernel kept of them in /sys/class/dmi/id.
 type Board struct {
 	SMBIOS    Field[string] `json:"smbios_version"` // of the specification, "3.3.0"
@@ -8,6 +8,33 @@ type Board struct {
 	System    Identity      `json:"system"`
 	Baseboard Identity      `json:"baseboard"`
 	Chassis   Chassis       `json:"chassis"`
+
+	OEM        Field[[]string]        `json:"oem_strings"`     // type 11
+	Options    Field[[]string]        `json:"options"`         // type 12: what jumpers and switches do
+	Language   Field[string]          `json:"language"`        // type 13
+	Groups     Field[[]string]        `json:"groups"`          // type 14, names
+	BootStatus Field[string]          `json:"boot_status"`     // type 32: what the firmware thinks of the last start
+	Onboard    Field[[]OnboardDevice] `json:"onboard_devices"` // type 41
+	Components Field[[]Component]     `json:"firmware_components"`
+}
+
+// OnboardDevice is SMBIOS type 41.
+type OnboardDevice struct {
+	Name    string        `json:"name"`
+	Type    Field[string] `json:"type"`
+	Enabled bool          `json:"enabled"`
+	Address Field[string] `json:"address"` // on the PCI bus, of this boot
+}
+
+// Component is firmware that the machine lists (SMBIOS type 45).
+type Component struct {
+	Name         Field[string] `json:"name"`
+	Version      Field[string] `json:"version"`
+	ID           Field[string] `json:"firmware_id"`
+	Date         Field[string] `json:"release_date"`
+	Manufacturer Field[string] `json:"manufacturer"`
+	Lowest       Field[string] `json:"lowest_supported"`
+	State        Field[string] `json:"state"` // Enabled, Disabled, …
 }
 
 // Firmware is SMBIOS type 0.

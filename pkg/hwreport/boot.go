@@ -10,6 +10,11 @@ type Boot struct {
 	SetupMode  Field[bool]     `json:"setup_mode"`   // keys may be enrolled by anyone
 	Lockdown   Field[string]   `json:"lockdown"`     // none, integrity, confidentiality
 	Taint      Field[int64]    `json:"taint"`        // /proc/sys/kernel/tainted
+	Entry      Field[string]   `json:"efi_entry"`    // description of the entry that was booted
+	NIC        Field[string]   `json:"boot_nic"`     // address of the interface that the image came over, as firmware or loader tells it
+	ISCSI      Field[ISCSI]    `json:"ibft"`         // iSCSI boot firmware table
+	NVMeOF     Field[[]string] `json:"nbft"`         // NVMe boot firmware table: the NVMe qualified names in it
+	Reset      Field[string]   `json:"reset_cause"`  // of the last reset, by the controller or the watchdog
 	Image      Field[Image]    `json:"image"`
 	Warnings   Field[[]string] `json:"parameter_warnings"`
 }
@@ -20,4 +25,12 @@ type Image struct {
 	BuildDate string `json:"build_date"` // RFC 3339
 	Variant   string `json:"variant,omitempty"`
 	Digest    string `json:"digest,omitempty"` // of the bill of materials, sha256:…
+}
+
+// ISCSI is where the firmware booted from (/sys/firmware/ibft).
+type ISCSI struct {
+	Initiator string   `json:"iqn"`
+	MAC       string   `json:"mac"`
+	Address   string   `json:"address"`
+	Targets   []string `json:"targets"` // "iqn… at 10.0.0.1:3260 lun 0"
 }

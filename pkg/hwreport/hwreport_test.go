@@ -3,7 +3,10 @@ package hwreport
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -106,6 +109,55 @@ func TestIDs(t *testing.T) {
 	got := []string{ids.Unique(ID("disk", "", " WD 1 ")), ids.Unique(ID("disk", "WD 1")), ID("disk", "", "\x01"), ids.Unique("x")}
 	if d := cmp.Diff([]string{"disk:WD_1", "disk:WD_1~2", "disk:?", "x"}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestFindingsTable holds the published table against Codes; go test -update
+// writes it anew.
+func TestFindingsTable(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Findings\n\nA finding's id is its code and, behind `@`, the part. Codes do not change their meaning.\n\n| code | meaning |\n|---|---|\n")
+	for _, c := range Codes {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", c.Name, c.Meaning)
+	}
+	const name = "FINDINGS.md"
+	if *update {
+		if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, err := os.ReadFile(name); err != nil || string(have) != b.String() {
+		t.Errorf("%s is not what Codes says (%v): go test -update writes it", name, err)
+	}
+}
+
+// TestEveryCodeIsListed looks for the codes in the collectors' source.
+func TestEveryCodeIsListed(t *testing.T) {
+	files, err := filepath.Glob("../node/audit/*.go")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	code := regexp.MustCompile(`"((?:board|cpu|memory|storage|pcie|psu|ipmi|network|gpu|tpm|drivers|boot)\.[a-z][a-z0-9-]+)"`)
+	used := map[string]bool{}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		for _, m := range code.FindAllStringSubmatch(string(text), -1) {
+			used[m[1]] = true
+			if !slices.ContainsFunc(Codes, func(c Code) bool { return c.Name == m[1] }) {
+				t.Errorf("%s: %s is not in Codes", f, m[1])
+			}
+		}
+	}
+	for _, c := range Codes {
+		if !used[c.Name] && !strings.HasPrefix(c.Name, "ras.") { // those are made of a kind
+			t.Errorf("nobody makes %s", c.Name)
+		}
 	}
 }
 

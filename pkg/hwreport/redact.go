@@ -16,7 +16,7 @@ var secretKeys = map[string]bool{
 	"serial": true, "uuid": true, "asset_tag": true, "wwn": true, "mac": true, "permanent_mac": true, "addresses": true, "hostname": true, "boot_id": true,
 	"board_serial": true, "product_serial": true, "chassis_serial": true, "product_asset_tag": true, "eui64": true, "nguid": true, "subsystem_nqn": true,
 	"sas_address": true, "address_mac": true, "gateway": true, "lan_address": true, "chassis_id": true, "port_id": true, "management_address": true,
-	"system_name": true, "guid": true, "serial_number": true, "vpd_serial": true, "port_guid": true, "node_guid": true, "iqn": true, "target": true,
+	"system_name": true, "guid": true, "serial_number": true, "vpd_serial": true, "port_guid": true, "node_guid": true, "iqn": true, "targets": true, "boot_nic": true, "nbft": true,
 }
 
 // minSecret is the length from which on a secret is looked for inside other

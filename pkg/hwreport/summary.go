@@ -16,10 +16,17 @@ func Summary(r *Report, width int) []string {
 	s := summary{width: width}
 	b := r.Board.Data
 	s.line("machine", join(b.System.Manufacturer.Or("?"), b.System.Product.Or("?")), label("serial", b.System.Serial), label("uuid", b.System.UUID))
-	s.line("firmware", join(b.Firmware.Vendor.Or("?"), b.Firmware.Version.Or("")), b.Firmware.Date.Or(""), r.Boot.Data.Mode.Or("?"), secureBoot(r.Boot.Data.SecureBoot))
-	c := r.CPU.Data
-	s.line("cpu", c.Model.Or("?"), plural(c.Packages, "package"), plural(c.Cores, "core"), plural(c.Threads, "thread"))
-	s.memory(r.Memory.Data)
+	if r.Board.Collector.Status == Skipped { // --only: what nobody looked at is left out
+		s.lines = nil
+	} else {
+		s.line("firmware", join(b.Firmware.Vendor.Or("?"), b.Firmware.Version.Or("")), b.Firmware.Date.Or(""), r.Boot.Data.Mode.Or("?"), secureBoot(r.Boot.Data.SecureBoot))
+	}
+	if c := r.CPU.Data; r.CPU.Collector.Status != Skipped {
+		s.line("cpu", c.Model.Or("?"), plural(c.Packages, "package"), plural(c.Cores, "core"), plural(c.Threads, "thread"))
+	}
+	if r.Memory.Collector.Status != Skipped {
+		s.memory(r.Memory.Data)
+	}
 	for i, d := range r.Storage.Data.Disks.Or(nil) {
 		s.line(once(i, "storage"), d.Name, Size(d.Bytes.Or(0)), join(d.Vendor.Or(""), d.Model.Or("")), d.Transport.Or(""), label("serial", d.Serial))
 	}
@@ -82,7 +89,7 @@ func (s *summary) verdict(r *Report) {
 	failures, warnings, infos := r.Count()
 	s.line("verdict", fmt.Sprintf("%s: %d failures, %d warnings, %d notes, in %d ms", strings.ToUpper(string(r.Verdict)), failures, warnings, infos, r.Duration.Round(time.Millisecond).Milliseconds()))
 	for _, c := range r.Collectors() {
-		if c.Status != OK {
+		if c.Status != OK && c.Status != Skipped {
 			s.line("", fmt.Sprintf("collector %s: %s %s", c.Name, c.Status, c.Error))
 		}
 	}

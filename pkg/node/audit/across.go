@@ -8,6 +8,7 @@ import (
 
 // across finds what shows only when sections are held against each other.
 func across(r *hwreport.Report) []hwreport.Finding {
+	lastReset(r)
 	found := append(supplied(r), blame(r)...)
 	populated := int64(0)
 	for _, s := range r.CPU.Data.Sockets.Or(nil) {

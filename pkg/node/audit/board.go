@@ -20,9 +20,11 @@ func board(_ context.Context, m Machine, b *hwreport.Board) ([]hwreport.Finding,
 		kernelBoard(m.Root, b)
 		if errors.Is(err, fs.ErrNotExist) && b.System.Manufacturer.State() != hwreport.IsValue {
 			b.SMBIOS = hwreport.Absent[string]()
+			boardExtras(t, b)
 			return nil, nil // a machine without SMBIOS
 		}
 		b.SMBIOS = hwreport.Unknown[string](err.Error())
+		hwreport.Fill(b, err.Error())
 		return []hwreport.Finding{hwreport.NewFinding(hwreport.Warning, "board.smbios-unreadable", "", "the firmware's tables could not be read",
 			hwreport.Evidence{Source: smbios.TablePath, Value: err.Error()})}, nil
 	}
@@ -50,6 +52,7 @@ func board(_ context.Context, m Machine, b *hwreport.Board) ([]hwreport.Finding,
 	if s := t.Of(3); len(s) > 0 {
 		b.Chassis = hwreport.Chassis{Type: chassisType(s[0]), Manufacturer: str(s[0], 4), Version: str(s[0], 6), Serial: str(s[0], 7), AssetTag: str(s[0], 8)}
 	}
+	boardExtras(t, b)
 	hwreport.Fill(b, "the firmware has no such structure")
 	return append(found, boardPlaceholders(b)...), nil
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,6 +55,7 @@ func boot(_ context.Context, m Machine, out *hwreport.Boot) ([]hwreport.Finding,
 	out.Taint = number(m.Root, "proc/sys/kernel/tainted")
 	found = append(found, taint(out.Taint.Or(0))...)
 	out.Image = image(m.Root)
+	bootDevice(m, out)
 	return found, nil
 }
 
@@ -127,5 +129,9 @@ func image(root fs.FS) hwreport.Field[hwreport.Image] {
 		}
 		return hwreport.Unknown[hwreport.Image](err.Error())
 	}
-	return hwreport.Value(hwreport.Image{Version: b.Version, BuildDate: b.BuildDate.UTC().Format(time.RFC3339), Variant: b.Variant})
+	i := hwreport.Image{Version: b.Version, BuildDate: b.BuildDate.UTC().Format(time.RFC3339), Variant: b.Variant}
+	if text, err := fs.ReadFile(root, bom.Path); err == nil {
+		i.Digest = fmt.Sprintf("sha256:%x", sha256.Sum256(text))
+	}
+	return hwreport.Value(i)
 }

@@ -106,3 +106,31 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// TestBootEntry has an entry that booted over the network.
+func TestBootEntry(t *testing.T) {
+	s := sysfs{fstest.MapFS{}}
+	entry := "\x07\x00\x00\x00\x01\x00\x00\x00\x31\x00P\x00X\x00E\x00\x00\x00" + "\x02\x01\x0c\x0012345678" + "\x03\x0b\x25\x00\x0c\xc4\x7a\x01\x02\x03" + strings.Repeat("\x00", 27)
+	s.MapFS[efiVars+"/BootCurrent-"+efiGlobal] = &fstest.MapFile{Data: []byte("\x06\x00\x00\x00\x03\x00")}
+	s.MapFS[efiVars+"/Boot0003-"+efiGlobal] = &fstest.MapFile{Data: []byte(entry)}
+	s.MapFS["sys/firmware/acpi/tables/NBFT"] = &fstest.MapFile{Data: []byte("NBFT\x00\x01nqn.2014-08.org.nvmexpress:uuid:1\x00nqn.1988-11.com.dell:x\x00")}
+	s.file("sys/firmware/ibft/ethernet0/mac", "0C:C4:7A:AA:BB:CC")
+	s.file("sys/firmware/ibft/target0/target-name", "iqn.2001-04.com.example:disk")
+	s.file("sys/firmware/ibft/target0/ip-addr", "10.0.0.9")
+	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(s.MapFS, device.Nothing{})})
+	b := r.Boot.Data
+	if b.Entry.Or("") != "PXE" || b.NIC.Or("") != "0c:c4:7a:aa:bb:cc" || len(b.NVMeOF.Or(nil)) != 2 || b.ISCSI.Or(hwreport.ISCSI{}).Targets[0] != "iqn.2001-04.com.example:disk at 10.0.0.9:3260 lun 0" {
+		t.Errorf("%+v", b)
+	}
+	delete(s.MapFS, "sys/firmware/ibft/ethernet0/mac")
+	s.file("proc/cmdline", "BOOTIF=01-0c-c4-7a-11-22-33 quiet")
+	if r = Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(s.MapFS, device.Nothing{})}); r.Boot.Data.NIC.Or("") != "0c:c4:7a:11:22:33" {
+		t.Errorf("%+v", r.Boot.Data.NIC)
+	}
+	if _, mac, err := parseBootEntry([]byte(entry)); err != nil || mac != "0c:c4:7a:01:02:03" {
+		t.Errorf("%q, %v", mac, err)
+	}
+	if _, _, err := parseBootEntry([]byte(entry)[:14]); err == nil {
+		t.Error("an entry that is cut")
+	}
+}

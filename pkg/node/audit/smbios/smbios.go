@@ -231,3 +231,6 @@ func (s Structure) String(off int) (string, error) {
 	}
 	return s.strings[n-1], nil
 }
+
+// Strings is all strings of the structure.
+func (s Structure) Strings() []string { return append([]string(nil), s.strings...) }
