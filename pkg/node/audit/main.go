@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +66,10 @@ type options struct {
 
 // Main is the command. It returns the exit status.
 func Main(args []string, stdout, stderr io.Writer) int {
+	// A run makes some ten MiB of garbage and ends: collecting it costs more
+	// than the memory. The limit holds where a machine has more to tell.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(64 << 20)
 	o := options{stdout: stdout, stderr: stderr}
 	verb := ""
 	if len(args) > 0 && slices.Contains([]string{"diff", "check", "capture"}, args[0]) {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
+	"slices"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/audit/device"
@@ -17,9 +17,6 @@ const (
 	tpmDev = "dev/tpmrm0"
 	tpmLog = "sys/kernel/security/tpm0/binary_bios_measurements"
 )
-
-// pcrCount is the number of registers of a PC's TPM.
-const pcrCount = 24
 
 // tpmModule reads the trusted platform module.
 func tpmModule(ctx context.Context, m Machine, out *hwreport.TPM) ([]hwreport.Finding, error) {
@@ -59,7 +56,10 @@ func tpmModule(ctx context.Context, m Machine, out *hwreport.TPM) ([]hwreport.Fi
 		out.Banks = hwreport.Unknown[[]string](err.Error())
 	}
 	out.EKCertificate = endorsement(ask)
-	out.PCRs = registers(m)
+	out.PCRs = hwreport.Unknown[[]hwreport.PCRBank](out.Banks.Reason())
+	if banks, ok := out.Banks.Get(); ok {
+		out.PCRs = registers(ask, banks)
+	}
 	out.EventLog = eventLog(m)
 	return tpmFindings(out), nil
 }
@@ -85,21 +85,31 @@ func endorsement(ask func([]byte) ([]byte, error)) hwreport.Field[[]string] {
 	return hwreport.Value(kinds)
 }
 
-// registers reads the PCRs of one bank (kernel: Documentation/ABI/stable/
-// sysfs-class-tpm): each read asks the TPM, and a slow one takes 20 ms.
-func registers(m Machine) hwreport.Field[[]hwreport.PCRBank] {
-	for _, algorithm := range []string{"sha256", "sha384", "sha512", "sm3_256", "sha1"} {
-		dir := tpmDir + "/pcr-" + algorithm
-		if !exists(m, dir) {
+// registers reads the PCRs of the strongest common bank, eight at once: each of
+// sysfs's files asks the TPM once more, and a slow one takes 20 ms.
+func registers(ask func([]byte) ([]byte, error), banks []string) hwreport.Field[[]hwreport.PCRBank] {
+	for _, name := range []string{"sha256", "sha384", "sha512", "sha1"} {
+		if !slices.Contains(banks, name) {
 			continue
 		}
-		bank := hwreport.PCRBank{Algorithm: algorithm, Values: []string{}}
-		for i := range pcrCount {
-			v, err := raw(m.Root, fmt.Sprintf("%s/%d", dir, i))
+		bank := hwreport.PCRBank{Algorithm: name, Values: make([]string, tpm.PCRs)}
+		for left := uint32(1<<tpm.PCRs - 1); left != 0; {
+			command, _ := tpm.ReadPCRs(name, left) // a name of the list above
+			b, err := ask(command)
+			var values map[int]string
+			if err == nil {
+				values, err = tpm.ParsePCRs(b)
+			}
+			if err == nil && len(values) == 0 {
+				err = errors.New("the TPM leaves registers out")
+			}
 			if err != nil {
 				return hwreport.Unknown[[]hwreport.PCRBank](err.Error())
 			}
-			bank.Values = append(bank.Values, strings.ToLower(v))
+			for i, v := range values {
+				bank.Values[i] = v
+				left &^= 1 << i
+			}
 		}
 		return hwreport.Value([]hwreport.PCRBank{bank})
 	}

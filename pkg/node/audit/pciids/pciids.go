@@ -22,8 +22,19 @@ type Key struct{ Vendor, Device, SubVendor, SubDevice, Class string }
 // Names is what the database calls it. What it does not know is empty.
 type Names struct{ Vendor, Device, Subsystem, Class string }
 
+// mapper is a root that can show a file without reading all of it.
+type mapper interface {
+	Map(name string) (b []byte, done func(), err error)
+}
+
 // Read finds the names of the functions.
 func Read(root fs.FS, keys []Key) (map[Key]Names, error) {
+	if m, ok := root.(mapper); ok {
+		if text, done, err := m.Map(Path); err == nil {
+			defer done()
+			return Find(text, keys), nil
+		}
+	}
 	text, err := fs.ReadFile(root, Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if other, otherErr := fs.ReadFile(root, elsewhere); otherErr == nil {
@@ -36,14 +47,84 @@ func Read(root fs.FS, keys []Key) (map[Key]Names, error) {
 	return Find(text, keys), nil
 }
 
-// Find looks the functions up in the database's text.
+// Find looks the functions up in the database's text. The vendors are in the
+// order of their numbers and the classes stand at the end, so that only what is
+// asked for is gone through; where that does not find a vendor, everything is.
 func Find(text []byte, keys []Key) map[Key]Names {
 	s := newSearch(keys)
-	for len(text) > 0 {
+	whole := false
+	for vendor := range s.byVendor {
+		if at := find(text, vendor); at >= 0 {
+			s.scan(text[at:], true)
+		} else {
+			whole = true
+		}
+	}
+	tail := text[max(0, len(text)-classTail):]
+	if i := bytes.Index(tail, []byte("\nC 00")); i >= 0 && !whole {
+		s.scan(tail[i+1:], false)
+		return s.names
+	}
+	s.scan(text, false)
+	return s.names
+}
+
+// classTail is how much of the end is looked at for the classes, bytes.
+const classTail = 64 << 10
+
+// find is where a vendor's line begins; -1: there is none, or the vendors are
+// in no order.
+func find(text []byte, vendor string) int {
+	for lo, hi := 0, len(text); lo < hi; {
+		mid := (lo + hi) / 2
+		at := nextVendor(text, mid, hi)
+		if at < 0 {
+			hi = mid
+			continue
+		}
+		switch id := string(text[at : at+4]); {
+		case text[at] == 'C' || id > vendor:
+			hi = mid
+		case id < vendor:
+			lo = at + 1
+		default:
+			return at
+		}
+	}
+	return -1
+}
+
+// nextVendor is the first line from a place on that begins a vendor or a class.
+func nextVendor(text []byte, at, end int) int {
+	if at > 0 && text[at-1] != '\n' {
+		i := bytes.IndexByte(text[at:], '\n')
+		if i < 0 {
+			return -1
+		}
+		at += i + 1
+	}
+	for at+5 < end {
+		if c := text[at]; c != '\t' && c != '#' && c != '\n' {
+			return at
+		}
+		i := bytes.IndexByte(text[at:], '\n')
+		if i < 0 {
+			return -1
+		}
+		at += i + 1
+	}
+	return -1
+}
+
+// scan goes through lines: of the first vendor alone, or of all.
+func (s *search) scan(text []byte, one bool) {
+	for n := 0; len(text) > 0; n++ {
 		line, rest, _ := bytes.Cut(text, []byte{'\n'})
 		text = rest
 		switch {
 		case len(line) < 5 || line[0] == '#':
+		case one && n > 0 && line[0] != '\t':
+			return
 		case line[0] == 'C' && line[1] == ' ':
 			s.class(line[2:])
 		case line[0] != '\t':
@@ -56,7 +137,6 @@ func Find(text []byte, keys []Key) map[Key]Names {
 			s.subsystem(line[2:])
 		}
 	}
-	return s.names
 }
 
 // skipVendor passes over the lines below a vendor nobody asked for.

@@ -140,6 +140,60 @@ func ParseBanks(b []byte) ([]string, error) {
 	return list, nil
 }
 
+// hashes gives the number of an algorithm.
+func hashes(bank string) (uint16, bool) {
+	switch bank {
+	case "sha256":
+		return 0x0b, true
+	case "sha384":
+		return 0x0c, true
+	case "sha512":
+		return 0x0d, true
+	case "sha1":
+		return 0x04, true
+	}
+	return 0, false
+}
+
+// PCRs is the number of registers of a PC's TPM.
+const PCRs = 24
+
+// ReadPCRs makes TPM2_PCR_Read (part 3, 22.4) for the registers of a set; the
+// TPM answers as many as it likes. False: the bank has no name here.
+func ReadPCRs(bank string, set uint32) ([]byte, bool) {
+	n, ok := hashes(bank)
+	b := []byte{0x80, 0x01, 0, 0, 0, 20, 0, 0, 0x01, 0x7e, 0, 0, 0, 1}
+	return append(be.AppendUint16(b, n), 3, byte(set), byte(set>>8), byte(set>>16)), ok
+}
+
+// ParsePCRs decodes the answer: hexadecimal values by register.
+func ParsePCRs(b []byte) (map[int]string, error) {
+	if len(b) < 10 || int(be.Uint32(b[2:])) != len(b) {
+		return nil, errors.New("decode PCRs: the answer's length is wrong")
+	}
+	if rc := be.Uint32(b[6:]); rc != 0 {
+		return nil, fmt.Errorf("TPM response code %#x", rc)
+	}
+	if len(b) < 28 || be.Uint32(b[14:]) != 1 || b[20] != 3 {
+		return nil, errors.New("decode PCRs: the selection is not of one bank")
+	}
+	set := uint32(b[21]) | uint32(b[22])<<8 | uint32(b[23])<<16
+	values := map[int]string{}
+	d := b[28:]
+	for i := range PCRs {
+		if set>>i&1 == 0 {
+			continue
+		}
+		if len(d) < 2 || len(d) < 2+int(be.Uint16(d)) {
+			return values, errors.New("decode PCRs: a register is cut short")
+		}
+		n := 2 + int(be.Uint16(d))
+		values[i] = fmt.Sprintf("%x", d[2:n])
+		d = d[n:]
+	}
+	return values, nil
+}
+
 // ParseHandles decodes a list of handles.
 func ParseHandles(b []byte) ([]uint32, error) {
 	d, err := body(b, capHandles)

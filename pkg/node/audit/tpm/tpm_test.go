@@ -41,6 +41,26 @@ func TestHandles(t *testing.T) {
 	}
 }
 
+func TestPCRs(t *testing.T) {
+	c, ok := ReadPCRs("sha256", 1<<23|1)
+	if !ok || len(c) != 20 || c[17] != 1 || c[19] != 0x80 {
+		t.Errorf("%x", c)
+	}
+	b := []byte{0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0x0b, 3, 1, 0, 0x80, 0, 0, 0, 2, 0, 2, 0xab, 0xcd, 0, 2, 0x12, 0x34}
+	b[5] = byte(len(b))
+	got, err := ParsePCRs(b)
+	if err != nil || got[0] != "abcd" || got[23] != "1234" || len(got) != 2 {
+		t.Errorf("%v, %v", got, err)
+	}
+	b[5]--
+	if _, err := ParsePCRs(b[:len(b)-1]); err == nil {
+		t.Error("a register that is cut")
+	}
+	if _, ok := ReadPCRs("md5", 1); ok {
+		t.Error("a bank without a name")
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	good := load(t, "properties")
 	for name, b := range map[string][]byte{
@@ -67,6 +87,7 @@ func FuzzTPM(f *testing.F) {
 		ParseProperties(b)
 		ParseBanks(b)
 		ParseHandles(b)
+		ParsePCRs(b)
 		if n, _, _ := CountEvents(b); n < 0 || n > len(b) {
 			t.Error(n)
 		}
