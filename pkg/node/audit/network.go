@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/netup/netstate"
@@ -39,7 +40,7 @@ func network(ctx context.Context, m Machine, out *hwreport.Network) ([]hwreport.
 		wait.Go(func() {
 			nics[i] = nic(m, name)
 			ethtoolNIC(ctx, m, &nics[i])
-			describe(&nics[i], state, stateErr)
+			describe(&nics[i], state, stateErr, m.Now())
 		})
 	}
 	wait.Wait()
@@ -79,7 +80,7 @@ func nic(m Machine, name string) hwreport.NIC {
 }
 
 // describe adds what the network service knows.
-func describe(n *hwreport.NIC, state netstate.State, err error) {
+func describe(n *hwreport.NIC, state netstate.State, err error, now time.Time) {
 	if err != nil {
 		n.State, n.Addresses, n.Neighbours = why[string](err), why[[]string](err), hwreport.Unknown[[]hwreport.Neighbour]("no network service listens")
 		if errors.Is(err, fs.ErrNotExist) {
@@ -93,7 +94,7 @@ func describe(n *hwreport.NIC, state netstate.State, err error) {
 			continue
 		}
 		n.State = some(string(i.State))
-		n.Neighbours = neighbours(i)
+		n.Neighbours = neighbours(i, now)
 		var list []string
 		for _, a := range i.Addresses {
 			list = append(list, a.String())

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/audit/device"
@@ -199,9 +200,30 @@ func transceiver(ask func(reply int, command uint32, words ...uint32) ([]byte, e
 	return hwreport.Value(t)
 }
 
-// neighbours are the other ends that the network service heard.
-func neighbours(i netstate.Interface) hwreport.Field[[]hwreport.Neighbour] {
-	return hwreport.Unknown[[]hwreport.Neighbour]("nobody listens")
+// silence is after how long nobody is taken to be at the other end: LLDP speaks
+// every 30 seconds (IEEE 802.1AB 9.2.5.7).
+const silence = 35 * time.Second
+
+// neighbours are the other ends that the network service heard. Before a whole
+// interval is over, nobody can say that there is none.
+func neighbours(i netstate.Interface, now time.Time) hwreport.Field[[]hwreport.Neighbour] {
+	var list []hwreport.Neighbour
+	for _, k := range i.Neighbours {
+		n := hwreport.Neighbour{ChassisID: k.Chassis, PortID: k.Port, Port: k.PortDescription, SystemName: k.SystemName, System: k.SystemDescription, VLAN: int64(k.VLAN), Addresses: []string{}}
+		for _, a := range k.Addresses {
+			n.Addresses = append(n.Addresses, a.String())
+		}
+		list = append(list, n)
+	}
+	switch heard := now.Sub(i.Listening); {
+	case list != nil:
+		return hwreport.Value(list)
+	case i.Listening.IsZero():
+		return hwreport.Unknown[[]hwreport.Neighbour]("nobody listens on this interface")
+	case i.Carrier && heard < silence:
+		return hwreport.Unknown[[]hwreport.Neighbour](fmt.Sprintf("nothing was heard in %v; neighbours speak every 30s", heard.Round(time.Second)))
+	}
+	return hwreport.Absent[[]hwreport.Neighbour]()
 }
 
 // infiniband reads the adapters' ports (kernel: Documentation/ABI/stable/

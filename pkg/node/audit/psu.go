@@ -74,8 +74,14 @@ func supplied(r *hwreport.Report) []hwreport.Finding {
 		if k.Kind == "power supply" && k.States.State() == hwreport.IsValue {
 			states := k.Asserted.Or([]string{})
 			s.States = hwreport.Value(states)
-			s.Present = hwreport.Value(slices.Contains(states, "present"))
-			s.Plugged = hwreport.Value(!slices.Contains(states, "input lost") && !slices.Contains(states, "input lost or out of range"))
+			// A state that is not asserted proves nothing: many sensors know no
+			// presence, and one that was never set has no state at all.
+			lost := slices.Contains(states, "input lost") || slices.Contains(states, "input lost or out of range")
+			if slices.Contains(states, "present") {
+				s.Present, s.Plugged = hwreport.Value(true), hwreport.Value(!lost)
+			} else if lost {
+				s.Plugged = hwreport.Value(false)
+			}
 		}
 		if s.Name.State() != hwreport.IsValue {
 			s.Name = hwreport.Value(k.Name)
@@ -120,10 +126,12 @@ func join(to *hwreport.PowerSupply, from hwreport.PowerSupply) {
 		to.MaxWatts = from.MaxWatts
 	}
 	to.InputWatts = from.InputWatts
-	if from.States.State() == hwreport.IsValue {
-		to.States, to.Present, to.Plugged = from.States, from.Present, from.Plugged
-	} else if from.Present.State() == hwreport.IsValue {
+	to.States = from.States
+	if from.Present.State() == hwreport.IsValue {
 		to.Present = from.Present
+	}
+	if from.Plugged.State() == hwreport.IsValue {
+		to.Plugged = from.Plugged
 	}
 }
 

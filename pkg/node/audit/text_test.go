@@ -134,3 +134,27 @@ func TestBootEntry(t *testing.T) {
 		t.Error("an entry that is cut")
 	}
 }
+
+// TestOnePowerSupply joins what firmware, inventory and sensors say.
+func TestOnePowerSupply(t *testing.T) {
+	r := &hwreport.Report{}
+	r.PSU.Data.Supplies = hwreport.Value([]hwreport.PowerSupply{{Sources: []string{"smbios"}, Location: hwreport.Value("bay 1"), Serial: hwreport.Value("A"), Plugged: hwreport.Value(true), Present: hwreport.Value(true), Status: hwreport.Value("OK")}})
+	r.IPMI.Data.FRUs = hwreport.Value([]hwreport.FRU{{Entity: hwreport.Value("10.1"), Name: hwreport.Value("PSU1"), ProductSerial: hwreport.Value("A"), MaxWatts: hwreport.Value(int64(1600))}, {Entity: hwreport.Value("10.2"), Name: hwreport.Value("PSU2"), ProductSerial: hwreport.Value("B")}, {Entity: hwreport.Value("7.1"), ProductSerial: hwreport.Value("board")}})
+	r.IPMI.Data.Sensors = hwreport.Value([]hwreport.Sensor{
+		{Name: "PSU1 Status", Kind: "power supply", Entity: "10.1", States: hwreport.Value(int64(9)), Asserted: hwreport.Value([]string{"present", "input lost"})},
+		{Name: "PSU2 Status", Kind: "power supply", Entity: "10.2", States: hwreport.Value(int64(3)), Asserted: hwreport.Value([]string{"present", "power supply failed"})},
+		{Name: "PSU1 Pin", Kind: "other units", Unit: "W", Entity: "10.1", Value: hwreport.Value(220.0)},
+		{Name: "PS Redundancy", Kind: "power unit", Entity: "19.1", Asserted: hwreport.Value([]string{"redundancy lost"})},
+	})
+	var ids []string
+	for _, f := range supplied(r) {
+		ids = append(ids, f.ID)
+	}
+	list := r.PSU.Data.Supplies.Or(nil)
+	if len(list) != 2 || list[0].Location.Or("") != "bay 1" || list[0].MaxWatts.Or(0) != 1600 || list[0].InputWatts.Or(0) != 220 || list[0].Plugged.Or(true) || !list[0].Present.Or(false) || strings.Join(list[0].Sources, "+") != "smbios+fru+sensors" || list[1].Serial.Or("") != "B" {
+		t.Errorf("%+v", list)
+	}
+	if !slices.Equal(ids, []string{"psu.not-powered@psu:A", "psu.failed@psu:B"}) || r.PSU.Data.Redundant.Or("") != "redundancy lost" {
+		t.Errorf("%q, %v", ids, r.PSU.Data.Redundant)
+	}
+}

@@ -22,6 +22,7 @@ import (
 	"github.com/bee-os/bee/pkg/bootparam"
 	"github.com/bee-os/bee/pkg/node/netup/dhcp4"
 	"github.com/bee-os/bee/pkg/node/netup/dhcp6"
+	"github.com/bee-os/bee/pkg/node/netup/lldp"
 	"github.com/bee-os/bee/pkg/node/netup/netstate"
 	"github.com/bee-os/bee/pkg/node/netup/rtnl"
 )
@@ -158,6 +159,7 @@ func (h *hall) start(cmdline string) {
 			Params: params, Root: h.root, Kernel: kernel, Supervisor: h, Out: h,
 			OpenDHCP4:   func(string, int) (dhcp4.Conn, error) { return &cable{h: h, in: make(chan []byte, 8)}, nil },
 			OpenDHCP6:   func(string, int) (dhcp6.Conn, error) { return nil, errors.New("no DHCPv6 here") },
+			Neighbours:  lldp.Listen,
 			SetHostname: func(name string) error { h.with(func() { h.hostname = name }); return nil },
 			Boottime:    boottime, MinLease: time.Second,
 		})

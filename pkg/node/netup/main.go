@@ -15,6 +15,7 @@ import (
 	"github.com/bee-os/bee/pkg/bootparam"
 	"github.com/bee-os/bee/pkg/node/netup/dhcp4"
 	"github.com/bee-os/bee/pkg/node/netup/dhcp6"
+	"github.com/bee-os/bee/pkg/node/netup/lldp"
 	"github.com/bee-os/bee/pkg/node/netup/rawip"
 	"github.com/bee-os/bee/pkg/node/netup/rtnl"
 	"github.com/bee-os/bee/pkg/node/supervise/notify"
@@ -47,6 +48,7 @@ func Main(out io.Writer) int {
 		OpenDHCP6: func(name string, index int) (dhcp6.Conn, error) {
 			return dhcp6.Listen(name, index)
 		},
+		Neighbours:  lldp.Listen,
 		Probe:       rawip.Conflict,
 		Solicit:     rawip.SolicitRouters,
 		SetHostname: func(name string) error { return unix.Sethostname([]byte(name)) },

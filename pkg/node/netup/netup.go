@@ -58,6 +58,7 @@ type Config struct {
 	OpenDHCP6   func(name string, index int) (dhcp6.Conn, error)
 	Probe       func(ctx context.Context, index int, mac net.HardwareAddr, addr netip.Addr) (net.HardwareAddr, error) // nil: no conflict detection
 	Solicit     func(index int) error                                                                                 // router advertisements now; nil: wait for them
+	Neighbours  Listener                                                                                              // nil: nobody listens for the other ends of cables
 	SetHostname func(name string) error                                                                               // sethostname(2)
 	Boottime    func() (time.Duration, error)                                                                         // CLOCK_BOOTTIME, clock_gettime(2)
 	MinLease    time.Duration                                                                                         // see dhcp4.Config; 0: its default
@@ -165,6 +166,10 @@ func (s *service) handle(e any) error {
 		s.dhcp4Changed(e)
 	case dhcp6Event:
 		s.dhcp6Changed(e)
+	case lldpEvent:
+		s.neighbourHeard(e)
+	case lldpFailed:
+		s.listenFailed(e)
 	case upFailed:
 		s.upFailed(e)
 	case kernelError:

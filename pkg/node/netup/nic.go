@@ -13,6 +13,7 @@ import (
 
 	"github.com/bee-os/bee/pkg/node/netup/dhcp4"
 	"github.com/bee-os/bee/pkg/node/netup/dhcp6"
+	"github.com/bee-os/bee/pkg/node/netup/netstate"
 	"github.com/bee-os/bee/pkg/node/netup/rtnl"
 )
 
@@ -42,6 +43,9 @@ type nic struct {
 	lease6 *dhcp6.Lease
 	raDNS  map[netip.Addr]time.Time // until when
 	search map[string]time.Time
+
+	listening  time.Time // for neighbours, since
+	neighbours []netstate.Neighbour
 
 	setAddrs  []rtnl.Addr // by this service
 	setRoutes []rtnl.Route
@@ -102,6 +106,7 @@ func (s *service) addLink(l rtnl.Link, addrs []rtnl.Addr, routes []rtnl.Route) {
 	if err := writeIPv6(s.Root, n.Name, n.metric); err != nil {
 		s.fail(n, err)
 	}
+	s.listen(n)
 	if !l.Up {
 		s.setUp(n.ctx, n.Index, n.Name)
 	} else if s.Solicit != nil {
@@ -238,11 +243,13 @@ func (s *service) carrierChanged(n *nic) {
 	if n.Carrier {
 		s.logf("%s: carrier", n.Name)
 		n.speed = readSpeed(s.root, n.Name)
+		n.listening = time.Now().Round(0)
 		if n.Candidate && n.v4 == nil && n.Method != methodStatic {
 			s.claim(n)
 		}
 	} else {
 		s.logf("%s: no carrier", n.Name)
+		n.unplugged()
 	}
 	if n.v4 != nil {
 		n.v4.SetCarrier(n.ctx, n.Carrier)
@@ -318,6 +325,7 @@ func (s *service) restartClients(n *nic) {
 	n.cancel()
 	n.ctx, n.cancel = context.WithCancel(s.ctx)
 	had := n.v4 != nil
+	s.listen(n) // the one before ended with the context
 	n.v4, n.v6, n.lease4, n.lease6, n.mode6 = nil, nil, nil, nil, dhcp6.Off
 	s.apply(n)
 	if had {

@@ -176,6 +176,7 @@ func (n *nic) state(now time.Time) netstate.Interface {
 	if n.err != nil {
 		i.Error = n.err.Error()
 	}
+	i.Listening, i.Neighbours = n.listening, n.neighbourhood(now)
 	for p, a := range n.addrs {
 		if a.Usable {
 			i.Addresses = append(i.Addresses, p)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -60,9 +61,9 @@ func TestHungDevice(t *testing.T) {
 	l := NewLive(20 * time.Millisecond)
 	hang := make(chan struct{})
 	defer close(hang)
-	asked := 0
+	var asked atomic.Int32
 	ask := func(Question, time.Duration) ([]byte, error) {
-		asked++
+		asked.Add(1)
 		<-hang
 		return nil, nil
 	}
@@ -72,8 +73,8 @@ func TestHungDevice(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if asked != 1 {
-		t.Errorf("asked %d times", asked)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
 	}
 	if f := NewFailure(TimedOut(time.Second)); !errors.Is(f, ErrTimeout) || errors.Is(f, fs.ErrNotExist) {
 		t.Error(f)

@@ -39,6 +39,21 @@ type Interface struct {
 	Metric    int            `json:"metric,omitempty"` // of its default route; lower wins
 	Lease     *Lease         `json:"lease,omitempty"`
 	DHCPv6    *Lease6        `json:"dhcpv6,omitempty"`
+
+	Listening  time.Time   `json:"listening,omitzero"`   // since when for neighbours; zero: not at all
+	Neighbours []Neighbour `json:"neighbours,omitempty"` // the other ends of the cable (LLDP)
+}
+
+// Neighbour is what the other end of a cable tells of itself (IEEE 802.1AB).
+type Neighbour struct {
+	Chassis           string       `json:"chassis"`
+	Port              string       `json:"port"`
+	PortDescription   string       `json:"port_description,omitempty"`
+	SystemName        string       `json:"system_name,omitempty"`
+	SystemDescription string       `json:"system_description,omitempty"`
+	VLAN              uint16       `json:"vlan,omitempty"`
+	Addresses         []netip.Addr `json:"addresses,omitempty"` // of management
+	Until             time.Time    `json:"until"`               // it is forgotten then
 }
 
 // Lease is a DHCPv4 lease (RFC 2131). Times are zero where it never ends.
