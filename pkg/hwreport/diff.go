@@ -83,6 +83,9 @@ func parts(r *Report) (list map[string][]part, unknown map[string]string) {
 		}
 	}
 	if v, ok := known(unknown, "disk", r.Storage.Data.Disks); ok {
+		for _, c := range r.Storage.Data.Controllers.Or(nil) {
+			v = append(slices.Clone(v), c.Hidden.Or(nil)...)
+		}
 		for _, d := range v {
 			if d.Kind == "disk" && !d.Removable.Or(false) {
 				add(part{"disk", d.ID, cmp.Or(d.Bay.Or(""), d.Slot, d.Name), d.Serial.Or(d.WWN.Or("")), d.Model.Or(""), d.Firmware.Or(""), numbers("bytes", d.Bytes)})

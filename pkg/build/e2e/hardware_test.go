@@ -89,6 +89,7 @@ func compared(sas, sata, debug string) []comparison {
 		{"storage/disks/serial=SAS-1/wwn", "naa.5000cca012345678", smart(sas), `"logical_unit_id": "0x(.*?)"`, "with the kind of name here"},
 		{"storage/disks/serial=SAS-1/size_bytes", "268435456", smart(sas), `"bytes": (\d+)`, ""},
 		{"storage/disks/serial=SAS-1/scsi/spc_version", "", smart(sas), `"scsi_version": "(.*?)"`, "the byte of INQUIRY here (5), its name there (SPC-3)"},
+		{"storage/controllers/driver=megaraid_sas/hidden_disks", "[]", "", "", ""}, // asked through the controller, the one disk says that it is the one that the kernel shows
 		{"storage/disks/model=scsi_debug/celsius", "", smart(debug), `"current": (40)`, "the temperature page (0Dh) here; smartctl reads its subpage of environmental reports, to which scsi_debug gives another value"},
 		{"storage/disks/model=scsi_debug/verdict", "ok", smart(debug), `"smart_status": \{\s*"passed": (\w+)`, "smartctl says passed: true; bee has four words"},
 		{"storage/disks/model=scsi_debug/form_factor", "", smart(debug), `"form_factor": \{\s*"scsi_value": 5,\s*"name": "(.*?)"`, "spelled out here"},

@@ -10,13 +10,18 @@ import (
 	"github.com/bee-os/bee/pkg/node/audit/scsi"
 )
 
-// sense answers a SCSI command: its data, or why there is none.
-func sense(ctx context.Context, m Machine, dev string, reply int, cdb ...byte) (scsi.Answer, error) {
-	b, err := m.Ask.Ask(ctx, device.SCSICommand(dev, reply, cdb...))
-	if err != nil {
-		return scsi.Answer{}, err
+// commander puts a SCSI command to one disk.
+type commander func(ctx context.Context, reply int, cdb ...byte) (scsi.Answer, error)
+
+// block puts commands to a block device of this boot's name.
+func block(m Machine, name string) commander {
+	return func(ctx context.Context, reply int, cdb ...byte) (scsi.Answer, error) {
+		b, err := m.Ask.Ask(ctx, device.SCSICommand("dev/"+name, reply, cdb...))
+		if err != nil {
+			return scsi.Answer{}, err
+		}
+		return scsi.ParseAnswer(b)
 	}
-	return scsi.ParseAnswer(b)
 }
 
 // refusal is the error of a command that the device does not know: sense key
@@ -33,10 +38,9 @@ func refusal(a scsi.Answer) error {
 }
 
 // ataDisk asks an ATA disk through SCSI / ATA translation (SAT-5 12.2).
-func ataDisk(ctx context.Context, m Machine, d *hwreport.Disk) {
-	dev := "dev/" + d.Name
+func ataDisk(ctx context.Context, ask commander, d *hwreport.Disk) {
 	sector := func(cdb []byte) ([]byte, error) {
-		a, err := sense(ctx, m, dev, ata.Sector, cdb...)
+		a, err := ask(ctx, ata.Sector, cdb...)
 		if err == nil {
 			err = refusal(a)
 		}
@@ -74,14 +78,14 @@ func ataDisk(ctx context.Context, m Machine, d *hwreport.Disk) {
 		return
 	}
 	k.SMART = hwreport.Value(id.SMARTEnabled)
-	ataSMART(ctx, m, dev, sector, &k, d)
+	ataSMART(ctx, ask, sector, &k, d)
 	hwreport.Fill(&k, "not told")
 	d.ATA = hwreport.Value(k)
 	hwreport.Fill(d, "the disk's attributes could not be read")
 }
 
-func ataSMART(ctx context.Context, m Machine, dev string, sector func([]byte) ([]byte, error), k *hwreport.ATA, d *hwreport.Disk) {
-	if a, err := sense(ctx, m, dev, 0, ata.SMARTStatus...); err != nil {
+func ataSMART(ctx context.Context, ask commander, sector func([]byte) ([]byte, error), k *hwreport.ATA, d *hwreport.Disk) {
+	if a, err := ask(ctx, 0, ata.SMARTStatus...); err != nil {
 		k.Passed = hwreport.Unknown[bool](err.Error())
 	} else if passed, err := ata.ParseStatus(a.Sense); err != nil {
 		k.Passed = hwreport.Unknown[bool](err.Error())

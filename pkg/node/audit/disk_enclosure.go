@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"context"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -13,19 +15,18 @@ import (
 // those are not listed.
 var hiding = sync.OnceValue(func() map[string]string {
 	return map[string]string{
-		"megaraid_sas": "the disks behind the controller are seen through its own interface alone",
-		"hpsa":         "the disks behind the controller are seen through its own interface alone",
-		"smartpqi":     "the disks behind the controller are seen through its own interface alone",
-		"aacraid":      "the disks behind the controller are seen through its own interface alone",
-		"3w-sas":       "the disks behind the controller are seen through its own interface alone",
-		"arcmsr":       "the disks behind the controller are seen through its own interface alone",
+		"hpsa":     "the disks behind the controller are seen through its own interface alone",
+		"smartpqi": "the disks behind the controller are seen through its own interface alone",
+		"aacraid":  "the disks behind the controller are seen through its own interface alone",
+		"3w-sas":   "the disks behind the controller are seen through its own interface alone",
+		"arcmsr":   "the disks behind the controller are seen through its own interface alone",
 	}
 })
 
 // storageControllers reads the host adapters (kernel: drivers/scsi/
 // scsi_sysfs.c, mpt3sas_ctl.c, smartpqi_init.c: version files), one row a
 // PCI device and not a port.
-func storageControllers(m Machine) hwreport.Field[[]hwreport.StorageController] {
+func storageControllers(ctx context.Context, m Machine, visible []hwreport.Disk) hwreport.Field[[]hwreport.StorageController] {
 	const dir = "sys/class/scsi_host"
 	entries, err := names(m.Root, dir)
 	if err != nil {
@@ -54,6 +55,9 @@ func storageControllers(m Machine) hwreport.Field[[]hwreport.StorageController] 
 			BIOS:     text(m.Root, d+"/version_bios"), State: text(m.Root, d+"/state"), Hidden: hwreport.Absent[[]hwreport.Disk]()}
 		if reason, ok := hiding()[c.Driver.Or("")]; ok {
 			c.Hidden = hwreport.Unknown[[]hwreport.Disk](reason)
+		}
+		if host, err := strconv.ParseUint(strings.TrimPrefix(e, "host"), 10, 16); err == nil && c.Driver.Or("") == "megaraid_sas" {
+			c.Hidden = behindMegaRAID(ctx, m, uint16(host), c.ID, visible)
 		}
 		list = append(list, c)
 	}

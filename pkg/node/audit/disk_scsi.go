@@ -11,11 +11,10 @@ import (
 )
 
 // scsiDisk asks a SCSI or SAS disk (SPC-6, SBC-4).
-func scsiDisk(ctx context.Context, m Machine, d *hwreport.Disk) {
-	dev := "dev/" + d.Name
+func scsiDisk(ctx context.Context, ask commander, d *hwreport.Disk) {
 	k := hwreport.SCSIDisk{Exception: hwreport.Absent[string](), TripCelsius: hwreport.Absent[int64](), Address: hwreport.Absent[string]()}
 	vpd := func(page int) ([]byte, error) {
-		a, err := sense(ctx, m, dev, 252, scsi.Inquiry(page, 252)...)
+		a, err := ask(ctx, 252, scsi.Inquiry(page, 252)...)
 		if err == nil {
 			err = refusal(a)
 		}
@@ -41,6 +40,9 @@ func scsiDisk(ctx context.Context, m Machine, d *hwreport.Disk) {
 	if b, err := vpd(0x83); err == nil {
 		list, _ := scsi.ParseDesignators(b) // what stands before damage counts
 		for _, n := range list {
+			if n.Association == 0 && d.WWN.State() != hwreport.IsValue && !strings.HasPrefix(n.Name, "t10.") {
+				d.WWN = hwreport.Value(n.Name)
+			}
 			if n.Association == 1 && strings.HasPrefix(n.Name, "naa.") {
 				k.Address = hwreport.Value(strings.TrimPrefix(n.Name, "naa."))
 			}
@@ -56,16 +58,16 @@ func scsiDisk(ctx context.Context, m Machine, d *hwreport.Disk) {
 		}
 	}
 	if !strings.HasPrefix(d.Transport.Or(""), "usb") || d.Bytes.Or(0) > 0 {
-		scsiLogs(ctx, m, dev, &k, d)
+		scsiLogs(ctx, ask, &k, d)
 	}
 	hwreport.Fill(&k, "not told")
 	d.SCSI = hwreport.Value(k)
 	hwreport.Fill(d, "no log page tells")
 }
 
-func scsiLogs(ctx context.Context, m Machine, dev string, k *hwreport.SCSIDisk, d *hwreport.Disk) {
+func scsiLogs(ctx context.Context, ask commander, k *hwreport.SCSIDisk, d *hwreport.Disk) {
 	raw := func(page byte) ([]byte, error) {
-		a, err := sense(ctx, m, dev, scsi.MaxLog, scsi.LogSense(page)...)
+		a, err := ask(ctx, scsi.MaxLog, scsi.LogSense(page)...)
 		if err == nil {
 			err = refusal(a)
 		}
@@ -166,7 +168,7 @@ func scsiLogs(ctx context.Context, m Machine, dev string, k *hwreport.SCSIDisk, 
 			}
 		}
 	}
-	if a, err := sense(ctx, m, dev, 8, scsi.Defects...); err != nil {
+	if a, err := ask(ctx, 8, scsi.Defects...); err != nil {
 		k.GrownDefects = hwreport.Unknown[int64](err.Error())
 	} else if n, err := scsi.ParseDefects(a); err != nil {
 		k.GrownDefects = hwreport.Absent[int64]()

@@ -41,7 +41,7 @@ func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.
 	slices.SortFunc(disks, func(a, b hwreport.Disk) int { return strings.Compare(a.Slot+a.Name, b.Slot+b.Name) })
 	var ids hwreport.IDs
 	var found []hwreport.Finding
-	out.Controllers = storageControllers(m)
+	out.Controllers = storageControllers(ctx, m, disks)
 	seen := make(map[string]string)
 	for i := range disks {
 		d := &disks[i]
@@ -57,6 +57,11 @@ func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.
 		seen[id] = d.Name
 		d.ID = ids.Unique(id)
 		found = append(found, diskFindings(d)...)
+	}
+	for _, c := range out.Controllers.Or(nil) {
+		for _, d := range c.Hidden.Or(nil) {
+			found = append(found, diskFindings(&d)...)
+		}
 	}
 	out.Enclosures = enclosures(m, disks)
 	if len(disks) == 0 {
@@ -109,9 +114,9 @@ func disk(ctx context.Context, m Machine, name, dir string) hwreport.Disk {
 		d.RPM, d.FormFactor = hwreport.Absent[int64](), hwreport.Absent[string]()
 		nvmeDisk(ctx, m, base, &d)
 	case d.Transport.Or("") == "sata", d.Vendor.Or("") == "ATA" && !usb:
-		ataDisk(ctx, m, &d)
+		ataDisk(ctx, block(m, name), &d)
 	case exists(m, base+"/device/scsi_level") && !usb:
-		scsiDisk(ctx, m, &d)
+		scsiDisk(ctx, block(m, name), &d)
 	case usb:
 		hwreport.Fill(&d, "bridges of USB disks are not asked: some hang")
 	default:

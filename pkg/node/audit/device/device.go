@@ -99,7 +99,7 @@ func NewLive(patience time.Duration) *Live {
 // Ask puts a question to a device of this machine.
 func (l *Live) Ask(ctx context.Context, q Question) ([]byte, error) {
 	ask := map[Kind]func(Question, time.Duration) ([]byte, error){
-		NVMe: askNVMe, SCSI: askSCSI, Ethtool: askEthtool, IPMI: l.bmc.ask, TPM: askTPM,
+		NVMe: askNVMe, SCSI: askSCSI, MegaRAID: askMegaRAID, Ethtool: askEthtool, IPMI: l.bmc.ask, TPM: askTPM,
 	}[q.Kind]
 	if ask == nil {
 		return nil, fmt.Errorf("ask %s: %q is no kind of question", q.Device, q.Kind)
