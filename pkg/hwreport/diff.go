@@ -109,6 +109,14 @@ func parts(r *Report) (list map[string][]part, unknown map[string]string) {
 			add(part{"nic", n.ID, n.Slot, n.PermanentMAC.Or(""), n.Driver.Or(""), n.Firmware.Or(""), numbers("Mbit/s", n.Mbps)})
 		}
 	}
+	for _, n := range r.Network.Data.Interfaces.Or(nil) {
+		if len(n.Neighbours.Or(nil)) == 0 {
+			continue // a switch that was not heard yet is no cable that was pulled
+		}
+		for _, k := range n.Neighbours.Or(nil) {
+			add(part{kind: "cable", id: n.ID, place: n.Slot, model: strings.TrimSpace(cmp.Or(k.SystemName, k.ChassisID) + " port " + k.PortID)})
+		}
+	}
 	if v, ok := known(unknown, "psu", r.PSU.Data.Supplies); ok {
 		for _, p := range v {
 			if p.Present.Or(true) {
@@ -159,6 +167,7 @@ func Diff(a, b *Report) []Change {
 			out = append(out, diffParts(kind, before[kind], after[kind])...)
 		}
 	}
+	out = append(out, cables(before["cable"], after["cable"])...)
 	have := func(r *Report) map[string]Finding {
 		m := map[string]Finding{}
 		for _, f := range r.Findings {
@@ -175,6 +184,26 @@ func Diff(a, b *Report) []Change {
 	for _, id := range slices.Sorted(maps.Keys(was)) {
 		if _, ok := is[id]; !ok {
 			out = append(out, Change{Kind: FindingGone, Part: "finding", Subject: id, Before: was[id].Message})
+		}
+	}
+	return out
+}
+
+// cables tells which interfaces are plugged in elsewhere: only those whose other
+// end both reports know.
+func cables(a, b []part) []Change {
+	var out []Change
+	for _, x := range a {
+		var now []string
+		same := false
+		for _, y := range b {
+			if y.id == x.id {
+				now = append(now, y.model)
+				same = same || y.model == x.model
+			}
+		}
+		if now != nil && !same {
+			out = append(out, Change{Moved, "cable", x.id, x.model, strings.Join(now, ", ")})
 		}
 	}
 	return out

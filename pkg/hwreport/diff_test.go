@@ -25,7 +25,7 @@ func rack() *Report {
 	}
 	r.Storage.Data.Disks = Value([]Disk{disk("bay1", "N1", "F1", 1e12), disk("bay2", "N2", "F1", 1e12)})
 	r.PCIe.Data.Devices = Value([]PCIDevice{{ID: "pci:0/1", Vendor: Value("10de"), Device: Value("2330"), Link: Value(PCILink{MTs: 32000, Width: 16, MaxMTs: 32000, MaxWidth: 16})}})
-	r.Network.Data.Interfaces, r.PSU.Data.Supplies = Value([]NIC{{ID: "nic:a", Slot: "s", PermanentMAC: Value("a"), Driver: Value("mlx5_core"), Mbps: Value(int64(100000))}}), Value([]PowerSupply{{ID: "psu:1", Present: Value(true), Plugged: Value(true), MaxWatts: Value(int64(1600))}})
+	r.Network.Data.Interfaces, r.PSU.Data.Supplies = Value([]NIC{{ID: "nic:a", Slot: "s", PermanentMAC: Value("a"), Driver: Value("mlx5_core"), Neighbours: Value([]Neighbour{{SystemName: "leaf-1", PortID: "Eth7"}}), Mbps: Value(int64(100000))}}), Value([]PowerSupply{{ID: "psu:1", Present: Value(true), Plugged: Value(true), MaxWatts: Value(int64(1600))}})
 	r.IPMI.Data.BMC = Value(BMC{Firmware: Value("1.70")})
 	r.Boot.Data.SecureBoot = Value(true)
 	Fill(r, "test")
@@ -56,8 +56,14 @@ func TestDiff(t *testing.T) {
 		"lost lanes": {func(r *Report) {
 			r.PCIe.Data.Devices.Or(nil)[0].Link = Value(PCILink{MTs: 32000, Width: 8, MaxMTs: 32000, MaxWidth: 16})
 		}, "downgraded pci pci:0/1"},
-		"BIOS":           {func(r *Report) { r.Board.Data.Firmware.Version = Value("1.1") }, "firmware-drift system system"},
-		"BMC":            {func(r *Report) { r.IPMI.Data.BMC = Value(BMC{Firmware: Value("1.71")}) }, "firmware-drift bmc bmc"},
+		"BIOS": {func(r *Report) { r.Board.Data.Firmware.Version = Value("1.1") }, "firmware-drift system system"},
+		"BMC":  {func(r *Report) { r.IPMI.Data.BMC = Value(BMC{Firmware: Value("1.71")}) }, "firmware-drift bmc bmc"},
+		"plugged in elsewhere": {func(r *Report) {
+			r.Network.Data.Interfaces.Or(nil)[0].Neighbours = Value([]Neighbour{{SystemName: "leaf-1", PortID: "Eth8"}})
+		}, "moved cable nic:a"},
+		"not heard yet": {func(r *Report) {
+			r.Network.Data.Interfaces.Or(nil)[0].Neighbours = Unknown[[]Neighbour]("5s")
+		}, ""},
 		"could not look": {func(r *Report) { r.Storage.Data.Disks = Unknown[[]Disk]("timeout") }, "unknown disk all"},
 		"found":          {func(r *Report) { r.Findings = append(r.Findings, NewFinding(Warning, "cpu.offline", "", "x")) }, "finding-new finding cpu.offline"},
 	} {

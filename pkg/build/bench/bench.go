@@ -60,7 +60,12 @@ func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	audits, err := b.audit(ctx)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "\nMedians of %d boots, QEMU %s, 2 CPUs, 1024 MiB. Ratios are to the peer in the same run.\n\n%s\n%s", n, b.accel, table, builds)
+	fmt.Fprintf(out, "\naudit and others in one guest, medians of %d, by turns\n%s", auditRounds, audits)
 	return nil
 }
 

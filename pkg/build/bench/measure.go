@@ -20,6 +20,7 @@ type subject struct {
 	name   string
 	kernel string
 	initrd string
+	more   []string // initrds after it
 	append string
 	marks  marks
 	after  func(context.Context, *vm.Process, int, *sample) error // asks the running machine for more at the host's port; may be nil
@@ -45,7 +46,7 @@ func boot(ctx context.Context, s *sandbox.Sandbox, accel string, sub subject) (_
 	defer cancel()
 	var got sample
 	p, err := vm.Start(ctx, s, vm.Machine{
-		Name: "bench", Accel: accel, Kernel: sub.kernel, Initrds: []string{sub.initrd}, Append: sub.append,
+		Name: "bench", Accel: accel, Kernel: sub.kernel, Initrds: append([]string{sub.initrd}, sub.more...), Append: sub.append,
 		NICs: []vm.NIC{{User: &vm.User{Forward: []int{22}}}},
 	})
 	if err != nil {

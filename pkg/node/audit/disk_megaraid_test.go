@@ -27,7 +27,9 @@ func TestHiddenDisks(t *testing.T) {
 	good := func(data ...byte) []byte { return append([]byte{0, 0}, data...) }
 	a := answers{device.MegaList(2).File(): list}
 	disk := func(id uint16, serial string, log bool) {
-		put := func(reply int, answer []byte, cdb ...byte) { a[device.MegaCommand(2, id, reply, cdb...).File()] = answer }
+		put := func(reply int, answer []byte, cdb ...byte) {
+			a[device.MegaCommand(2, id, reply, cdb...).File()] = answer
+		}
 		inquiry := append(make([]byte, 8), "SEAGATE ST1200MM0098    N003"...)
 		put(96, good(inquiry...), scsi.Inquiry(-1, 96)...)
 		put(252, good(inquiry...), scsi.Inquiry(-1, 252)...)

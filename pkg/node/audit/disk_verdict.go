@@ -100,6 +100,9 @@ func diskFindings(d *hwreport.Disk) []hwreport.Finding {
 	case hwreport.DiskWorn:
 		add(hwreport.Warning, "storage.worn", "is worn: "+reasons, "sys/block/"+d.Name, reasons)
 	default:
+		if why := d.Verdict.Reason(); strings.Contains(why, "timed out") {
+			add(hwreport.Warning, "storage.silent", "does not answer: "+why, "dev/"+d.Name, why)
+		}
 		if reasons != "" {
 			add(hwreport.Warning, "storage.exception", "warns: "+reasons, "sys/block/"+d.Name, reasons)
 		}

@@ -2,10 +2,12 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/audit/device"
@@ -156,5 +158,47 @@ func TestOnePowerSupply(t *testing.T) {
 	}
 	if !slices.Equal(ids, []string{"psu.not-powered@psu:A", "psu.failed@psu:B"}) || r.PSU.Data.Redundant.Or("") != "redundancy lost" {
 		t.Errorf("%q, %v", ids, r.PSU.Data.Redundant)
+	}
+}
+
+// never is an Asker whose devices hang.
+type never struct{}
+
+func (never) Ask(_ context.Context, q device.Question) ([]byte, error) {
+	return nil, fmt.Errorf("ask %s: %w", q.Device, device.TimedOut(2*time.Second))
+}
+
+// TestDevicesThatHang wants the rest of each section, and says what did not
+// answer.
+func TestDevicesThatHang(t *testing.T) {
+	s := sysfs{fstest.MapFS{}}
+	s.link("sys/block/nvme0n1", "../devices/pci0000:00/0000:00:02.0/nvme/nvme0/nvme0n1")
+	const disk = "sys/devices/pci0000:00/0000:00:02.0/nvme/nvme0/nvme0n1"
+	s.file(disk+"/size", "2048")
+	s.link(disk+"/device", "../../nvme0")
+	s.file("sys/devices/pci0000:00/0000:00:02.0/nvme/nvme0/serial", "S1")
+	s.link("sys/class/net/eth0", "../../devices/pci0000:00/0000:00:03.0/net/eth0")
+	s.file("sys/devices/pci0000:00/0000:00:03.0/net/eth0/address", "02:00:00:00:00:01")
+	s.link("sys/devices/pci0000:00/0000:00:03.0/net/eth0/device", "../../../0000:00:03.0")
+	s.file("sys/class/tpm/tpm0/tpm_version_major", "2")
+	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(s.MapFS, never{})})
+	d := r.Storage.Data.Disks.Or(nil)
+	if len(d) != 1 || d[0].Serial.Or("") != "S1" || d[0].Bytes.Or(0) != 1<<20 || !strings.Contains(d[0].Verdict.Reason(), "timed out after 2s") || find(r, "storage.silent@disk:S1") == nil {
+		t.Errorf("%+v\n%v", d, r.Findings)
+	}
+	n := r.Network.Data.Interfaces.Or(nil)
+	if len(n) != 1 || n[0].MAC.Or("") != "02:00:00:00:00:01" || !strings.Contains(n[0].Firmware.Reason(), "timed out after 2s") {
+		t.Errorf("%+v", n)
+	}
+	if v := r.TPM.Data; v.Version.Or("") != "2.0" || !strings.Contains(v.Vendor.Reason(), "timed out") {
+		t.Errorf("%+v", v)
+	}
+	if find(r, "ipmi.bmc-silent") == nil || !strings.Contains(r.IPMI.Data.BMC.Reason(), "timed out") {
+		t.Errorf("%+v", r.IPMI.Data.BMC)
+	}
+	for _, c := range r.Collectors() {
+		if (c.Name == "storage" || c.Name == "network" || c.Name == "tpm" || c.Name == "ipmi") && c.Status != hwreport.OK {
+			t.Errorf("%s: %s %s", c.Name, c.Status, c.Error)
+		}
 	}
 }
