@@ -29,7 +29,9 @@ func Test(ctx context.Context) error { return check.Test(ctx, os.Stdout) }
 func Race(ctx context.Context) error { return check.Race(ctx, os.Stdout) }
 
 // Fuzz runs every fuzz target (of FUZZPKG, default all packages) for FUZZTIME (default 60s) each.
-func Fuzz(ctx context.Context) error { return check.Fuzz(ctx, os.Getenv("FUZZTIME"), os.Getenv("FUZZPKG"), os.Stdout) }
+func Fuzz(ctx context.Context) error {
+	return check.Fuzz(ctx, os.Getenv("FUZZTIME"), os.Getenv("FUZZPKG"), os.Stdout)
+}
 
 // Vuln asks the Go vulnerability database about every dependency (needs the internet).
 func Vuln(ctx context.Context) error { return check.Vuln(ctx, os.Stdout) }

@@ -225,6 +225,21 @@ func TestBadCollectors(t *testing.T) {
 	}
 }
 
+// TestWhatWasAnsweredIsKept has a collector that asks until its time is over.
+func TestWhatWasAnsweredIsKept(t *testing.T) {
+	pick := func(r *hwreport.Report) *hwreport.Section[hwreport.CPU] { return &r.CPU }
+	list := []Collector{section("cpu", 200*time.Millisecond, pick, func(ctx context.Context, _ Machine, c *hwreport.CPU) ([]hwreport.Finding, error) {
+		c.Vendor = hwreport.Value("answered")
+		<-ctx.Done()
+		c.Model = hwreport.Unknown[string](ctx.Err().Error())
+		return nil, nil
+	})}
+	r := Run(context.Background(), Config{Collectors: list, Machine: NewMachine(fstest.MapFS{}, device.Nothing{})})
+	if c := r.CPU; c.Collector.Status != hwreport.OK || c.Data.Vendor.Or("") != "answered" || !strings.Contains(c.Data.Model.Reason(), "deadline") {
+		t.Errorf("%+v %v %v", c.Collector, c.Data.Vendor, c.Data.Model)
+	}
+}
+
 func TestEmptyMachineCanBeLookedAt(t *testing.T) {
 	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(fstest.MapFS{}, device.Nothing{})})
 	if r.Verdict != hwreport.Incomplete || r.CPU.Collector.Status != hwreport.Failed {

@@ -16,6 +16,6 @@ func audit() supervise.Service {
 		Command:      []string{"/bin/audit", "--boot"},
 		Wants:        []string{"coldplug"},
 		After:        []string{"network", "nvidia", "sshd"},
-		StartTimeout: 20 * time.Second, // its collectors have deadlines of 5 s and less
+		StartTimeout: 20 * time.Second, // its collectors have deadlines of 15 s and less
 	}
 }

@@ -96,6 +96,9 @@ func NewLive(patience time.Duration) *Live {
 	return &Live{patience: patience, hung: make(map[string]error), bmc: new(bmc)}
 }
 
+// bmcPatience is the least that a management controller is waited for.
+const bmcPatience = 5 * time.Second
+
 // Ask puts a question to a device of this machine.
 func (l *Live) Ask(ctx context.Context, q Question) ([]byte, error) {
 	ask := map[Kind]func(Question, time.Duration) ([]byte, error){
@@ -115,6 +118,9 @@ func (l *Live) timed(ctx context.Context, q Question, ask func(Question, time.Du
 		return nil, err
 	}
 	patience := l.patience
+	if q.Kind == IPMI { // a controller that is busy with itself takes seconds
+		patience = max(patience, bmcPatience)
+	}
 	type answer struct {
 		b   []byte
 		err error
