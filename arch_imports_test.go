@@ -38,6 +38,7 @@ var mayExec = map[string]string{
 	"pkg/build/sandbox/enter": "is the process between the caller and the tool",
 	"pkg/build/ssh":           "a real OpenSSH client is the point",
 	"pkg/build/vm":            "QEMU is a process",
+	"pkg/node/audit/device":   "runs makers' programs where the image has one",
 	"pkg/node/console":        "Enter opens a shell",
 	"pkg/node/shell":          "a shell starts programs",
 	"pkg/node/sshserver":      "a session is a process",

@@ -40,7 +40,15 @@ type BOM struct {
 	Modules  []Module  `json:"modules"`
 	Firmware []Blob    `json:"firmware"`
 	Missing  []Missing `json:"missing_firmware"` // declared by a module, not in the image
+	Vendor   []Blob    `json:"vendor_tools,omitempty"`
 }
+
+// VendorDir is where programs of hardware's makers lie in an image, relative to
+// the root; VendorTools is which: those that the audit knows to ask.
+const VendorDir = "usr/libexec/vendor"
+
+// VendorTools are the names of the programs.
+var VendorTools = []string{"mstflint", "sas2ircu", "sas3ircu", "storcli64"}
 
 // RAM is what the image takes once it is unpacked, bytes.
 type RAM struct {
@@ -71,7 +79,7 @@ type Module struct {
 
 // Blob is one firmware file.
 type Blob struct {
-	Path   string `json:"path"` // below /lib/firmware
+	Path   string `json:"path"` // below /lib/firmware; of a maker's program, below VendorDir
 	Size   int64  `json:"size"` // bytes, as it lies in the image
 	SHA256 string `json:"sha256"`
 }

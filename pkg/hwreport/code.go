@@ -32,6 +32,8 @@ var Codes = []Code{
 	{"memory.ecc-unwatched", "the memory has ECC, but no driver counts its errors"},
 	{"storage.failed", "a disk does not work"},
 	{"storage.failing", "a disk says that it will fail, or has lost data"},
+	{"storage.volume-degraded", "a RAID volume is not optimal, by a maker's program"},
+	{"storage.member-bad", "a disk of a RAID controller is not in order, by a maker's program"},
 	{"storage.silent", "a disk does not answer in time; how it is, is unknown"},
 	{"storage.worn", "a disk has used up its rated endurance or an attribute's limit"},
 	{"storage.exception", "a disk warns of something that is no failure"},

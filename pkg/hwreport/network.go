@@ -19,6 +19,7 @@ type NIC struct {
 	Driver        Field[string]      `json:"driver"`
 	DriverVersion Field[string]      `json:"driver_version"`
 	Firmware      Field[string]      `json:"firmware"`
+	PSID          Field[string]      `json:"psid"`            // board id of NVIDIA adapters, by mstflint; absent: it is not in the image
 	Mbps          Field[int64]       `json:"speed_mbps"`      // absent: no link
 	MaxMbps       Field[int64]       `json:"max_speed_mbps"`  // of the link modes that it supports
 	Modes         Field[[]string]    `json:"link_modes"`      // supported, as ethtool names them

@@ -183,7 +183,8 @@ type SCSIErrors struct {
 
 // StorageController is a host adapter.
 type StorageController struct {
-	ID       string        `json:"id"` // its place on the bus
+	ID       string        `json:"id"`      // its place on the bus
+	Address  string        `json:"address"` // of this boot; empty: not on a PCI bus
 	Driver   Field[string] `json:"driver"`
 	Model    Field[string] `json:"model"`
 	Serial   Field[string] `json:"serial"`
@@ -191,6 +192,27 @@ type StorageController struct {
 	BIOS     Field[string] `json:"bios"`
 	State    Field[string] `json:"state"`
 	Hidden   Field[[]Disk] `json:"hidden_disks"` // behind a RAID controller; absent: it shows all
+
+	Volumes Field[[]Volume]     `json:"volumes"` // by a maker's program; absent: there is none in the image
+	Members Field[[]RAIDMember] `json:"members"` // the same
+}
+
+// Volume is a RAID volume as its controller sees it.
+type Volume struct {
+	Name  string `json:"name"`
+	Level string `json:"level"` // "RAID1"
+	State string `json:"state"` // of the maker: "Optl", "Okay (OKY)", …
+	Good  bool   `json:"good"`  // what the maker means by that
+	Size  string `json:"size"`
+}
+
+// RAIDMember is a disk as its controller sees it.
+type RAIDMember struct {
+	Place  string `json:"place"` // enclosure:slot
+	State  string `json:"state"` // of the maker: "Onln", "Optimal (OPT)", …
+	Good   bool   `json:"good"`
+	Model  string `json:"model"`
+	Serial string `json:"serial"` // empty: not told
 }
 
 // Enclosure is a disk shelf that answers SES (SCSI Enclosure Services).

@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/bee-os/bee/pkg/build/initrd"
 )
 
 // stamp remembers what the files of a folder were made of, so that a build
@@ -34,7 +36,7 @@ type state struct {
 }
 
 // inputs of a build below the checkout.
-var inputs = []string{"bee.lock", "go.mod", "go.sum", "cmds", "pkg", "initramfs", "kernel-config", "firmware-list", "templates", "boot"}
+var inputs = []string{"bee.lock", "go.mod", "go.sum", "cmds", "pkg", "initramfs", "kernel-config", "firmware-list", "templates", "boot", initrd.VendorTools}
 
 func newStamp(c Config, dir string, keys []byte) (stamp, error) {
 	h := sha256.New()

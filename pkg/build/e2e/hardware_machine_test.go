@@ -12,6 +12,7 @@ import (
 
 	"github.com/u-root/u-root/pkg/cpio"
 
+	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/artifact"
 	"github.com/bee-os/bee/pkg/build/debian"
 	"github.com/bee-os/bee/pkg/build/fetch"
@@ -172,6 +173,13 @@ const fruSize = 512
 // comparers are the programs whose word bee's is held against.
 var comparers = []string{"usr/sbin/dmidecode", "usr/bin/lspci", "usr/sbin/smartctl", "usr/sbin/nvme", "usr/bin/ipmitool", "usr/bin/lscpu", "usr/bin/lshw", "usr/sbin/hwinfo"}
 
+// makersProgram stands for one of a maker's: it says, as StorCLI does, that a
+// mirror of the controller in slot 5 is degraded.
+const makersProgram = `#!/bin/sh
+[ "$1 $2 $3" = "/call show all" ] || exit 1
+echo '{"Controllers":[{"Response Data":{"Basics":{"Model":"Virtual 9266","Serial Number":"SV123","PCI Address":"00:00:05:00"},"VD LIST":[{"DG/VD":"0/0","TYPE":"RAID1","State":"Dgrd","Size":"256 MB"}],"PD LIST":[]}}]}'
+`
+
 // comparerImage is an initrd with them.
 func comparerImage(t *testing.T, l *lock.File) string {
 	t.Helper()
@@ -195,7 +203,7 @@ func comparerImage(t *testing.T, l *lock.File) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Records = append(p.Records, cpio.StaticFile("etc/smart_drivedb.h", "", 0o644))
+	p.Records = append(p.Records, cpio.StaticFile("etc/smart_drivedb.h", "", 0o644), cpio.StaticFile(bom.VendorDir+"/storcli64", makersProgram, 0o755))
 	if err := p.Write(w); err != nil {
 		t.Fatal(err)
 	}

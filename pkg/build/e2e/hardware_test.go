@@ -90,6 +90,8 @@ func compared(sas, sata, debug string) []comparison {
 		{"storage/disks/serial=SAS-1/size_bytes", "268435456", smart(sas), `"bytes": (\d+)`, ""},
 		{"storage/disks/serial=SAS-1/scsi/spc_version", "", smart(sas), `"scsi_version": "(.*?)"`, "the byte of INQUIRY here (5), its name there (SPC-3)"},
 		{"storage/controllers/driver=megaraid_sas/hidden_disks", "[]", "", "", ""}, // asked through the controller, the one disk says that it is the one that the kernel shows
+		{"storage/controllers/driver=megaraid_sas/model", "Virtual 9266", "", "", ""},
+		{"storage/controllers/driver=megaraid_sas/volumes/state=Dgrd/level", "RAID1", "", "", ""},
 		{"storage/disks/model=scsi_debug/celsius", "", smart(debug), `"current": (40)`, "the temperature page (0Dh) here; smartctl reads its subpage of environmental reports, to which scsi_debug gives another value"},
 		{"storage/disks/model=scsi_debug/verdict", "ok", smart(debug), `"smart_status": \{\s*"passed": (\w+)`, "smartctl says passed: true; bee has four words"},
 		{"storage/disks/model=scsi_debug/form_factor", "", smart(debug), `"form_factor": \{\s*"scsi_value": 5,\s*"name": "(.*?)"`, "spelled out here"},
@@ -230,7 +232,7 @@ func TestHardware(t *testing.T) {
 		tool := regexp.MustCompile(`/dev/sd\w`).ReplaceAllString(strings.TrimPrefix(c.tool, "/usr/sbin/"), "DISK")
 		fmt.Fprintf(&table, "| `%s` | %s | %s | `%s`: %s | %s |\n", c.path, c.want, got, tool, theirs, same)
 	}
-	for _, id := range []string{"storage.failing@disk:NVME-1", "memory.mixed-parts", "memory.downclocked@dimm:P1-DIMME1", "memory.empty-slots", "psu.not-powered@psu:PSUSN-56"} {
+	for _, id := range []string{"storage.failing@disk:NVME-1", "memory.mixed-parts", "memory.downclocked@dimm:P1-DIMME1", "memory.empty-slots", "psu.not-powered@psu:PSUSN-56", "storage.volume-degraded@hba:pci:0000:00/05.0/0/0"} {
 		if !strings.Contains(text, `"`+id+`"`) {
 			t.Errorf("no finding %s", id)
 		}

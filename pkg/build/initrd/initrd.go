@@ -105,6 +105,9 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM
 	if err := addData(ctx, c, v, &rest.tree, &b); err != nil {
 		return bom.BOM{}, err
 	}
+	if err := addVendor(c, &first.tree, &b); err != nil {
+		return bom.BOM{}, err
+	}
 	if v.Microcode {
 		if err := addMicrocode(ctx, c, &early.tree, &b); err != nil {
 			return bom.BOM{}, err

@@ -48,7 +48,7 @@ func storageControllers(ctx context.Context, m Machine, visible []hwreport.Disk)
 		}
 		seen[pci] = true
 		d := dir + "/" + e
-		c := hwreport.StorageController{ID: hwreport.ID("hba", pciID(pci), slot(pci, "host")), Driver: first(target(m.Root, pci+"/driver"), text(m.Root, d+"/proc_name")),
+		c := hwreport.StorageController{ID: hwreport.ID("hba", pciID(pci), slot(pci, "host")), Address: pciAddress(pci), Driver: first(target(m.Root, pci+"/driver"), text(m.Root, d+"/proc_name")),
 			Model:    first(text(m.Root, d+"/board_name"), text(m.Root, d+"/model"), text(m.Root, d+"/board_name")),
 			Serial:   first(text(m.Root, d+"/board_tracer"), text(m.Root, d+"/serial_number")),
 			Firmware: first(text(m.Root, d+"/version_fw"), text(m.Root, d+"/firmware_version"), text(m.Root, d+"/fw_version"), text(m.Root, d+"/fw_ver")),

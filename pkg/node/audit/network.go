@@ -40,6 +40,7 @@ func network(ctx context.Context, m Machine, out *hwreport.Network) ([]hwreport.
 		wait.Go(func() {
 			nics[i] = nic(m, name)
 			ethtoolNIC(ctx, m, &nics[i])
+			psid(ctx, m, &nics[i])
 			describe(&nics[i], state, stateErr, m.Now())
 		})
 	}

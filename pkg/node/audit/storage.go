@@ -42,6 +42,10 @@ func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.
 	var ids hwreport.IDs
 	var found []hwreport.Finding
 	out.Controllers = storageControllers(ctx, m, disks)
+	if list, ok := out.Controllers.Get(); ok {
+		found = append(found, vendorControllers(ctx, m, list)...)
+		out.Controllers = hwreport.Value(list)
+	}
 	seen := make(map[string]string)
 	for i := range disks {
 		d := &disks[i]

@@ -99,10 +99,13 @@ func NewLive(patience time.Duration) *Live {
 // bmcPatience is the least that a management controller is waited for.
 const bmcPatience = 5 * time.Second
 
+// vendorPatience is the least that a maker's program is waited for.
+const vendorPatience = 4 * time.Second
+
 // Ask puts a question to a device of this machine.
 func (l *Live) Ask(ctx context.Context, q Question) ([]byte, error) {
 	ask := map[Kind]func(Question, time.Duration) ([]byte, error){
-		NVMe: askNVMe, SCSI: askSCSI, MegaRAID: askMegaRAID, Ethtool: askEthtool, IPMI: l.bmc.ask, TPM: askTPM,
+		NVMe: askNVMe, SCSI: askSCSI, MegaRAID: askMegaRAID, Vendor: askVendor, Ethtool: askEthtool, IPMI: l.bmc.ask, TPM: askTPM,
 	}[q.Kind]
 	if ask == nil {
 		return nil, fmt.Errorf("ask %s: %q is no kind of question", q.Device, q.Kind)
@@ -120,6 +123,9 @@ func (l *Live) timed(ctx context.Context, q Question, ask func(Question, time.Du
 	patience := l.patience
 	if q.Kind == IPMI { // a controller that is busy with itself takes seconds
 		patience = max(patience, bmcPatience)
+	}
+	if q.Kind == Vendor {
+		patience = max(patience, vendorPatience)
 	}
 	type answer struct {
 		b   []byte

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/bee-os/bee/pkg/bom"
 )
 
 // TestLayout holds the structures against what the ioctl numbers encode, which
@@ -33,18 +35,22 @@ func TestLayout(t *testing.T) {
 func TestOnlyReaders(t *testing.T) {
 	l := NewLive(time.Second)
 	for name, q := range map[string]Question{
-		"format NVM":      NVMeCommand("dev/nope", 0x80, 1, 0, 0, 0),
-		"sanitize":        NVMeCommand("dev/nope", 0x84, 1, 0, 0, 0),
-		"FORMAT UNIT":     SCSICommand("dev/nope", 0, 0x04, 0, 0, 0, 0, 0),
-		"WRITE (10)":      SCSICommand("dev/nope", 0, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0),
-		"ATA security":    SCSICommand("dev/nope", 0, 0x85, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf4, 0),
-		"SMART disable":   SCSICommand("dev/nope", 0, 0x85, 0, 0, 0, 0xd9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xb0, 0),
-		"chassis control": IPMIMessage(0x00, 0x02, 0),
-		"clear SEL":       IPMIMessage(0x0a, 0x47),
-		"write FRU":       IPMIMessage(0x0a, 0x12, 0, 0, 0, 1),
-		"set link":        EthtoolCommand("nope", 48, 0x4d),
-		"TPM clear":       TPMCommand("dev/nope", []byte{0x80, 1, 0, 0, 0, 10, 0, 0, 0x01, 0x26}),
-		"no kind at all":  {Device: "dev/nope", Kind: "x"},
+		"format NVM":              NVMeCommand("dev/nope", 0x80, 1, 0, 0, 0),
+		"sanitize":                NVMeCommand("dev/nope", 0x84, 1, 0, 0, 0),
+		"FORMAT UNIT":             SCSICommand("dev/nope", 0, 0x04, 0, 0, 0, 0, 0),
+		"WRITE (10)":              SCSICommand("dev/nope", 0, 0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0),
+		"ATA security":            SCSICommand("dev/nope", 0, 0x85, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf4, 0),
+		"SMART disable":           SCSICommand("dev/nope", 0, 0x85, 0, 0, 0, 0xd9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xb0, 0),
+		"chassis control":         IPMIMessage(0x00, 0x02, 0),
+		"clear SEL":               IPMIMessage(0x0a, 0x47),
+		"write FRU":               IPMIMessage(0x0a, 0x12, 0, 0, 0, 1),
+		"set link":                EthtoolCommand("nope", 48, 0x4d),
+		"TPM clear":               TPMCommand("dev/nope", []byte{0x80, 1, 0, 0, 0, 10, 0, 0, 0x01, 0x26}),
+		"a maker's writer":        VendorCommand("storcli64", "/c0", "delete", "config"),
+		"a maker's other program": VendorCommand("megacli", "-AdpAllInfo"),
+		"a way out":               VendorCommand("../../bin/sh", "-c", "x"),
+		"an odd word":             VendorCommand("mstflint", "-d", "a b", "q"),
+		"no kind at all":          {Device: "dev/nope", Kind: "x"},
 	} {
 		if _, err := l.Ask(context.Background(), q); err == nil || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "let through") && !strings.Contains(err.Error(), "kind") {
 			t.Errorf("%s: %v", name, err)
@@ -78,5 +84,19 @@ func TestHungDevice(t *testing.T) {
 	}
 	if f := NewFailure(TimedOut(time.Second)); !errors.Is(f, ErrTimeout) || errors.Is(f, fs.ErrNotExist) {
 		t.Error(f)
+	}
+}
+
+func TestEveryVendorToolIsKnown(t *testing.T) {
+	for _, name := range bom.VendorTools {
+		if vendorReaders()[name] == nil {
+			t.Errorf("%s may be in an image, and nothing asks it", name)
+		}
+	}
+	if len(vendorReaders()) != len(bom.VendorTools) || !readerAllowed("mstflint", []string{"-d", "0000:3b:00.0", "q"}) || !readerAllowed("sas3ircu", []string{"0", "display"}) {
+		t.Error("the lists differ")
+	}
+	if _, err := NewLive(time.Second).Ask(context.Background(), VendorCommand("storcli64", "/call", "show", "all", "J", "nolog")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a program that is not there: %v", err)
 	}
 }

@@ -116,8 +116,9 @@ func FuzzSCSI(f *testing.F) {
 				}
 			}
 			for _, s := range ParseSelfTests(list) {
-				s.KindName()
-				s.ResultName()
+				if s.KindName() == "" || s.ResultName() == "" {
+					t.Errorf("%+v", s)
+				}
 			}
 		}
 	})

@@ -4,6 +4,7 @@
 package sff
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func Parse(b []byte) (Module, error) {
 	if len(b) < 128 {
 		return Module{}, fmt.Errorf("decode transceiver: %d bytes where 128 were expected", len(b))
 	}
-	if strings.Trim(string(b[:128]), "\x00") == "" || strings.Trim(string(b[:128]), "\xff") == "" {
+	if filled(b[:128], 0) || filled(b[:128], 0xff) {
 		return Module{}, ErrEmpty
 	}
 	switch id := b[0]; id {
@@ -83,7 +84,7 @@ func sfp(b []byte) Module {
 		return m
 	}
 	d := b[256:]
-	if strings.Trim(string(d[96:106]), "\x00") == "" || strings.Trim(string(d[96:106]), "\xff") == "" {
+	if filled(d[96:106], 0) || filled(d[96:106], 0xff) {
 		return m
 	}
 	m.Monitored = true
@@ -179,6 +180,9 @@ func flags(b []byte, names ...string) []string {
 	}
 	return list
 }
+
+// filled says whether every byte is c.
+func filled(b []byte, c byte) bool { return bytes.Count(b, []byte{c}) == len(b) }
 
 func sum(b []byte) (s byte) {
 	for _, c := range b {
