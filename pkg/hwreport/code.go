@@ -85,5 +85,6 @@ var Codes = []Code{
 	{"drivers.no-driver", "a device has no driver in this image"},
 	{"drivers.unsettled", "drivers were still being loaded when the audit looked"},
 	{"boot.parameter-ignored", "a kernel parameter of bee is unknown or malformed"},
+	{"boot.audit-broken", "the audit itself failed where it holds sections against each other"},
 	{"boot.kernel-tainted", "the kernel warned, oopsed or had a machine check"},
 }

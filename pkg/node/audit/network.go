@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/bee-os/bee/pkg/hwreport"
@@ -35,16 +34,15 @@ func network(ctx context.Context, m Machine, out *hwreport.Network) ([]hwreport.
 		}
 	}
 	nics := make([]hwreport.NIC, len(physical))
-	var wait sync.WaitGroup
-	for i, name := range physical {
-		wait.Go(func() {
-			nics[i] = nic(m, name)
-			ethtoolNIC(ctx, m, &nics[i])
-			psid(ctx, m, &nics[i])
-			describe(&nics[i], state, stateErr, m.Now())
-		})
-	}
-	wait.Wait()
+	each(len(physical), 16, func(i int) {
+		nics[i] = nic(m, physical[i])
+		ethtoolNIC(ctx, m, &nics[i])
+		psid(ctx, m, &nics[i])
+		describe(&nics[i], state, stateErr, m.Now())
+	}, func(i int, why string) {
+		nics[i].Name = physical[i]
+		hwreport.Fill(&nics[i], why)
+	})
 	slices.SortFunc(nics, func(a, b hwreport.NIC) int { return strings.Compare(a.Slot+a.Name, b.Slot+b.Name) })
 	for i := range nics {
 		nics[i].ID = ids.Unique(hwreport.ID("nic", nics[i].PermanentMAC.Or(nics[i].MAC.Or("")), nics[i].Slot))

@@ -166,16 +166,13 @@ func aerFindings(devices []hwreport.PCIDevice) []hwreport.Finding {
 // devices, one read a device: behind the first function stands the same, and
 // each byte costs the device a configuration cycle.
 func readVPD(m Machine, devices []hwreport.PCIDevice) {
-	var wait sync.WaitGroup
-	for i := range devices {
+	each(len(devices), 8, func(i int) {
 		d := &devices[i]
-		class := d.Class.Or("      ")[:2]
-		if d.VirtualFunction || !strings.HasSuffix(d.Address, ".0") || class != "01" && class != "02" && class != "03" && class != "0b" && class != "12" {
-			continue
+		class := (d.Class.Or("") + "  ")[:2]
+		if !d.VirtualFunction && strings.HasSuffix(d.Address, ".0") && strings.Contains("01 02 03 0b 12", class) && class != "  " {
+			d.VPD = productData(m, pciDir+"/"+d.Address+"/vpd")
 		}
-		wait.Go(func() { d.VPD = productData(m, pciDir+"/"+d.Address+"/vpd") })
-	}
-	wait.Wait()
+	}, func(i int, why string) { devices[i].VPD = hwreport.Unknown[hwreport.PCIVPD](why) })
 }
 
 func productData(m Machine, name string) hwreport.Field[hwreport.PCIVPD] {

@@ -85,6 +85,26 @@ func section[T any](name string, deadline time.Duration, pick func(*hwreport.Rep
 	return c
 }
 
+// each does something for each of n things, at most so many side by side. One
+// that panics spoils no other: broke is told of it.
+func each(n, most int, do func(i int), broke func(i int, why string)) {
+	var wait sync.WaitGroup
+	gate := make(chan struct{}, most)
+	for i := range n {
+		wait.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			defer func() {
+				if p := recover(); p != nil {
+					broke(i, fmt.Sprintf("panic: %v%s", p, origin(debug.Stack())))
+				}
+			}()
+			do(i)
+		})
+	}
+	wait.Wait()
+}
+
 func noAnswer(deadline time.Duration) error { return fmt.Errorf("timed out after %v", deadline) }
 
 // origin is the first line of bee's own code in a stack, after a blank.
@@ -180,10 +200,23 @@ func Run(ctx context.Context, c Config) *hwreport.Report {
 	return r
 }
 
+// compared holds sections against each other. Should that panic, the report is
+// there nevertheless, and says so.
+func compared(r *hwreport.Report, across func(*hwreport.Report) []hwreport.Finding) (found []hwreport.Finding) {
+	defer func() {
+		if p := recover(); p != nil {
+			why := fmt.Sprintf("panic: %v%s", p, origin(debug.Stack()))
+			found = []hwreport.Finding{hwreport.NewFinding(hwreport.Warning, "boot.audit-broken", "", "the audit itself failed where it holds sections against each other; what was read is in the report",
+				hwreport.Evidence{Source: "audit", Value: why})}
+		}
+	}()
+	return across(r)
+}
+
 // finish makes the report whole.
 func finish(r *hwreport.Report) {
 	hwreport.Fill(r, hwreport.NotCollected)
-	r.Findings = append(r.Findings, across(r)...)
+	r.Findings = append(r.Findings, compared(r, across)...)
 	hwreport.SortFindings(r.Findings)
 	r.Findings = slices.CompactFunc(r.Findings, func(a, b hwreport.Finding) bool { return a.ID == b.ID })
 	r.Complete = true

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 )
@@ -28,16 +27,10 @@ func storage(ctx context.Context, m Machine, out *hwreport.Storage) ([]hwreport.
 	}
 	// Disks answer side by side: a slow one holds up no other.
 	disks := make([]hwreport.Disk, len(list))
-	var wait sync.WaitGroup
-	gate := make(chan struct{}, 16)
-	for i, f := range list {
-		wait.Go(func() {
-			gate <- struct{}{}
-			defer func() { <-gate }()
-			disks[i] = disk(ctx, m, f.name, f.dir)
-		})
-	}
-	wait.Wait()
+	each(len(list), 16, func(i int) { disks[i] = disk(ctx, m, list[i].name, list[i].dir) }, func(i int, why string) {
+		disks[i] = hwreport.Disk{Name: list[i].name, Kind: "disk", Slot: slot(list[i].dir, "block")}
+		hwreport.Fill(&disks[i], why)
+	})
 	slices.SortFunc(disks, func(a, b hwreport.Disk) int { return strings.Compare(a.Slot+a.Name, b.Slot+b.Name) })
 	var ids hwreport.IDs
 	var found []hwreport.Finding

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -166,6 +167,40 @@ type never struct{}
 
 func (never) Ask(_ context.Context, q device.Question) ([]byte, error) {
 	return nil, fmt.Errorf("ask %s: %w", q.Device, device.TimedOut(2*time.Second))
+}
+
+// crash is an Asker that panics for one device.
+type crash struct{}
+
+func (crash) Ask(_ context.Context, q device.Question) ([]byte, error) {
+	if q.Device == "dev/nvme1" {
+		panic("oh")
+	}
+	return nil, fs.ErrNotExist
+}
+
+// TestOnePanicSpoilsOneDisk has a parser that panics on what one disk says.
+func TestOnePanicSpoilsOneDisk(t *testing.T) {
+	s := sysfs{fstest.MapFS{}}
+	for _, n := range []string{"0", "1"} {
+		disk := "sys/devices/pci0000:00/0000:00:0" + n + ".0/nvme/nvme" + n
+		s.link("sys/block/nvme"+n+"n1", "../devices/pci0000:00/0000:00:0"+n+".0/nvme/nvme"+n+"/nvme"+n+"n1")
+		s.link(disk+"/nvme"+n+"n1/device", "../../nvme"+n)
+		s.file(disk+"/nvme"+n+"n1/size", "8")
+		s.file(disk+"/serial", "S"+n)
+	}
+	r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(s.MapFS, crash{})})
+	d := r.Storage.Data.Disks.Or(nil)
+	if len(d) != 2 || d[0].Serial.Or("") != "S0" || d[1].Name != "nvme1n1" || !strings.Contains(d[1].Serial.Reason(), "panic: oh at node/audit/") {
+		t.Errorf("%s %s: %+v", r.Storage.Collector.Status, r.Storage.Collector.Error, d)
+	}
+}
+
+func TestComparingMayBreak(t *testing.T) {
+	found := compared(&hwreport.Report{}, func(*hwreport.Report) []hwreport.Finding { panic("oh") })
+	if len(found) != 1 || found[0].Code != "boot.audit-broken" || !strings.Contains(found[0].Evidence[0].Value, "panic: oh") {
+		t.Errorf("%+v", found)
+	}
 }
 
 // TestDevicesThatHang wants the rest of each section, and says what did not

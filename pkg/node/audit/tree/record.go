@@ -41,10 +41,7 @@ func (r *Recorder) Tree() *Tree {
 // at finds where a name leads, and keeps the links on the way.
 func (r *Recorder) at(name string, last bool) (string, error) {
 	return resolve(name, last, func(at string) (string, bool) {
-		r.mu.Lock()
-		e := r.tree.entries[at]
-		r.mu.Unlock()
-		if e != nil {
+		if e, ok := r.known(at); ok {
 			return e.target, e.mode == fs.ModeSymlink
 		}
 		to, err := r.root.ReadLink(at)
@@ -54,6 +51,17 @@ func (r *Recorder) at(name string, last bool) (string, error) {
 		r.keep(at, func(e *entry) { e.mode, e.target = fs.ModeSymlink, to })
 		return to, true
 	})
+}
+
+// known is what is kept of a name until now: a copy, since others add to it.
+func (r *Recorder) known(at string) (entry, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.tree.entries[at]
+	if e == nil {
+		return entry{}, false
+	}
+	return *e, true
 }
 
 func (r *Recorder) keep(at string, change func(*entry)) {
@@ -75,10 +83,7 @@ func (r *Recorder) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return r.root.ReadFile(name)
 	}
-	r.mu.Lock()
-	e := r.tree.entries[at]
-	r.mu.Unlock()
-	if e != nil && (e.data != nil || e.err != nil) {
+	if e, ok := r.known(at); ok && (e.data != nil || e.err != nil) {
 		if e.err != nil {
 			return nil, e.err
 		}
@@ -86,12 +91,16 @@ func (r *Recorder) ReadFile(name string) ([]byte, error) {
 	}
 	b, err := r.root.ReadFile(name)
 	r.keep(at, func(e *entry) {
-		if err != nil {
+		switch {
+		case e.data != nil || e.err != nil: // somebody was faster
+		case err != nil:
 			e.err = device.NewFailure(err)
-			return
+		default:
+			e.data = append([]byte{}, b...)
 		}
-		if e.data = slices.Clone(b); e.data == nil {
-			e.data = []byte{}
+		b, err = slices.Clone(e.data), nil
+		if e.err != nil {
+			b, err = nil, e.err
 		}
 	})
 	return b, err
