@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -236,4 +237,62 @@ func TestDevicesThatHang(t *testing.T) {
 			t.Errorf("%s: %s %s", c.Name, c.Status, c.Error)
 		}
 	}
+}
+
+// says is an Asker all of whose devices say the same.
+type says []byte
+
+func (a says) Ask(_ context.Context, q device.Question) ([]byte, error) {
+	b := make([]byte, max(q.Reply, len(a)))
+	copy(b, a)
+	if len(a)%2 == 0 { // as long as it was asked for, or as it is
+		return b[:q.Reply], nil
+	}
+	return slices.Clone(a), nil
+}
+
+// FuzzAnswers runs the collectors on a machine whose devices and firmware say
+// anything: nothing panics, and the report is one.
+func FuzzAnswers(f *testing.F) {
+	f.Add([]byte{0, 0, 1, 2, 3}, []byte("\x07\x00\x00\x00\x01\x00\x00\x00\x04\x00P\x00\x00\x00\x03\x0b\x04\x00"))
+	if b, err := os.ReadFile("nvme/testdata/identify-controller"); err == nil {
+		f.Add(b, []byte("NBFT nqn.2014-08.org.nvmexpress:x"))
+	}
+	f.Fuzz(func(t *testing.T, answer, firmware []byte) {
+		s := sysfs{fstest.MapFS{}}
+		put := func(name string) { s.MapFS[name] = &fstest.MapFile{Data: firmware} }
+		for _, n := range []string{"BootCurrent", "Boot0000", "Boot0001", "SecureBoot", "SetupMode"} {
+			put(efiVars + "/" + n + "-" + efiGlobal)
+		}
+		put("sys/firmware/acpi/tables/NBFT")
+		put("sys/firmware/dmi/tables/DMI")
+		put(tpmLog)
+		s.file(tpmDir+"/tpm_version_major", "2")
+		s.link("sys/block/sda", "../devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda")
+		s.file("sys/devices/pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0/block/sda/size", "8")
+		s.link("sys/block/sdb", "../devices/pci0000:00/0000:00:05.0/host1/target1:0:0/1:0:0:0/block/sdb")
+		s.file("sys/devices/pci0000:00/0000:00:05.0/host1/target1:0:0/1:0:0:0/block/sdb/size", "8")
+		s.file("sys/devices/pci0000:00/0000:00:05.0/host1/target1:0:0/1:0:0:0/block/sdb/device/scsi_level", "7")
+		s.link("sys/block/nvme0n1", "../devices/pci0000:00/0000:00:02.0/nvme/nvme0/nvme0n1")
+		s.file("sys/devices/pci0000:00/0000:00:02.0/nvme/nvme0/nvme0n1/size", "8")
+		s.link("sys/devices/pci0000:00/0000:00:02.0/nvme/nvme0/nvme0n1/device", "../../nvme0")
+		s.file("sys/devices/pci0000:00/0000:00:02.0/nvme/nvme0/state", "live")
+		s.function("pci0000:00/0000:00:05.0", "010400", "1000", "005d", "megaraid_sas", [4]string{})
+		s.link("sys/class/scsi_host/host1", "../../devices/pci0000:00/0000:00:05.0/host1/scsi_host/host1")
+		s.file("sys/devices/pci0000:00/0000:00:05.0/host1/scsi_host/host1/state", "running")
+		s.link("sys/class/net/eth0", "../../devices/pci0000:00/0000:00:03.0/net/eth0")
+		s.file("sys/devices/pci0000:00/0000:00:03.0/net/eth0/address", "02:00:00:00:00:01")
+		s.link("sys/devices/pci0000:00/0000:00:03.0/net/eth0/device", "../../../0000:00:03.0")
+		r := Run(context.Background(), Config{Collectors: Collectors, Machine: NewMachine(s.MapFS, says(answer))})
+		b, err := r.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(b), "panic: ") {
+			t.Errorf("%s", b[strings.Index(string(b), "panic: "):][:200])
+		}
+		if _, err := hwreport.Decode(b); err != nil {
+			t.Error(err)
+		}
+	})
 }
