@@ -194,7 +194,8 @@ func (r *run) audit(ctx context.Context, port int) (*hwreport.Report, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, auditLimit, fmt.Errorf("no report within %v", auditLimit))
 	defer cancel()
 	const file = "/" + hwreport.Path
-	text, err := r.client.Run(ctx, "root", port, "while ! [ -e "+file+" ]; do sleep 0.1; done; cat "+file, nil)
+	// The file grows while sections finish: it is whole when it says so.
+	text, err := r.client.Run(ctx, "root", port, "while ! grep -q '\"complete\": true' "+file+" 2> /dev/null; do sleep 0.1; done; cat "+file, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit over SSH: %w", errors.Join(err, context.Cause(ctx)))
 	}
@@ -224,8 +225,22 @@ func (r *run) tellLogin(port int) {
 func (r *run) down(ctx context.Context, p *vm.Process, port int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, downLimit, fmt.Errorf("not within %v", downLimit))
 	defer cancel()
-	if _, err := r.client.Run(ctx, "root", port, "svc shutdown poweroff", nil); err != nil {
-		if _, ended := ssh.ExitStatus(err); !ended { // the connection ends with the machine
+	for asked := false; !asked; {
+		_, err := r.client.Run(ctx, "root", port, "svc shutdown poweroff", nil)
+		if err == nil {
+			break
+		}
+		if status, ok := ssh.ExitStatus(err); !ok || status != 255 {
+			return fmt.Errorf("shut the machine down: %w", err)
+		}
+		// The connection ended: with the machine, or because the server takes no
+		// more of them for a while.
+		select {
+		case <-p.Ended():
+			asked = true
+		case <-time.After(time.Second):
+			r.say("shut down: %v; asking again", err)
+		case <-ctx.Done():
 			return fmt.Errorf("shut the machine down: %w", err)
 		}
 	}
