@@ -1,6 +1,7 @@
 // Audit looks at the hardware and reports what it found: see audit --help. At
-// boot it writes /var/log/bee-audit.json. It reads sysfs, procfs and /dev/ipmi0
-// and runs no other program.
+// boot it writes /var/log/bee-audit.json. It reads sysfs, procfs and /dev, asks
+// devices what no file answers, and runs no other program but those of hardware's
+// makers that were built into the image (usr/libexec/vendor).
 package main
 
 import (

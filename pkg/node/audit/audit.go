@@ -1,5 +1,6 @@
 // Package audit looks at the machine and fills a hwreport.Report: one file a
-// collector, one list, no external program. A collector works on its own, in
+// collector, one list, no external program but those of hardware's makers where
+// the image has them. A collector works on its own, in
 // parallel with the others, against its own deadline; one that fails, panics
 // or hangs is named in the report and delays nothing else.
 package audit

@@ -1,5 +1,7 @@
 // Package device puts the questions to devices that no file answers: NVMe and
-// SCSI commands, ethtool requests, IPMI messages, TPM commands. A question is
+// SCSI commands, those passed through a MegaRAID controller, ethtool requests,
+// IPMI messages, TPM commands, makers' programs. Only what reads is let through. A
+// question is
 // plain bytes and so is its answer, which is why both can be kept in an archive
 // and played back where the device is not.
 package device
