@@ -25,7 +25,7 @@ var sole = []struct{ library, owner string }{
 	{"github.com/gliderlabs/ssh", "pkg/node/sshserver"},
 	{"golang.org/x/crypto/ssh", "pkg/node/sshserver"},
 	{"github.com/pkg/sftp", "pkg/node/sshserver"},
-	{"github.com/NVIDIA/go-nvml", "pkg/node/nvmlreport"},
+	{"github.com/NVIDIA/go-nvml", "cmds/standalone/nvmlreport"},
 	{"net/http", "pkg/build/fetch"}, // fetch is the only downloader
 }
 
