@@ -18,6 +18,7 @@ import (
 	"github.com/bee-os/bee/pkg/build/artifact"
 	"github.com/bee-os/bee/pkg/build/debian"
 	"github.com/bee-os/bee/pkg/build/fetch"
+	"github.com/bee-os/bee/pkg/build/kernel"
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/sandbox"
 	"github.com/bee-os/bee/pkg/build/ssh"
@@ -133,7 +134,7 @@ func (b *bench) prepare(ctx context.Context) error {
 }
 
 // peer makes the peer's image and returns it with the kernel.
-func (b *bench) peer(ctx context.Context, l *lock.File) (image, kernel string, err error) {
+func (b *bench) peer(ctx context.Context, l *lock.File) (image, vmlinuz string, err error) {
 	f, err := fetch.New(l, os.Stderr)
 	if err != nil {
 		return "", "", err
@@ -143,16 +144,20 @@ func (b *bench) peer(ctx context.Context, l *lock.File) (image, kernel string, e
 	if err != nil {
 		return "", "", err
 	}
-	kernels, err := store.Trees(ctx, l.Group("kernel", arch))
+	if len(trees) == 0 {
+		return "", "", fmt.Errorf("find the peer: group %s of %s is empty", PeerGroup, lock.Name)
+	}
+	e, err := kernel.Find(l, arch)
 	if err != nil {
 		return "", "", err
 	}
-	if len(trees) == 0 || len(kernels) != 1 {
-		return "", "", fmt.Errorf("find the peer: groups %s and kernel of %s have %d and %d packages", PeerGroup, lock.Name, len(trees), len(kernels))
+	dir, err := store.Tree(ctx, e)
+	if err != nil {
+		return "", "", err
 	}
-	found, err := filepath.Glob(filepath.Join(kernels[0], "boot/vmlinuz-*"))
+	found, err := filepath.Glob(filepath.Join(dir, "boot/vmlinuz-*"))
 	if err != nil || len(found) != 1 {
-		return "", "", fmt.Errorf("find the kernel's image in %s", kernels[0])
+		return "", "", fmt.Errorf("find the kernel's image in %s", dir)
 	}
 	image = filepath.Join(b.dir, "peer.img")
 	w, err := os.Create(image)
@@ -160,7 +165,7 @@ func (b *bench) peer(ctx context.Context, l *lock.File) (image, kernel string, e
 		return "", "", err
 	}
 	defer w.Close()
-	return image, found[0], peerImage(w, trees, kernels[0])
+	return image, found[0], peerImage(w, trees, dir)
 }
 
 // boots boots every subject by turns and returns the table.

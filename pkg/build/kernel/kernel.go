@@ -34,6 +34,27 @@ type Kernel struct {
 	cache   string        // folder of what is derived from the package
 }
 
+// group is that of bee.lock with the kernel, its headers and the driver's
+// source; imagePrefix is how the package of the kernel itself is called there.
+const (
+	group       = "kernel"
+	imagePrefix = "linux-image-"
+)
+
+// Find is the one kernel that the lock pins for an architecture.
+func Find(l *lock.File, arch string) (lock.Entry, error) {
+	var found []lock.Entry
+	for _, e := range l.Group(group, arch) {
+		if strings.HasPrefix(e.Name, imagePrefix) {
+			found = append(found, e)
+		}
+	}
+	if len(found) != 1 {
+		return lock.Entry{}, fmt.Errorf("find the kernel for %s: group %s of %s has %d packages %s* where one was expected; run `go tool mage lock`", arch, group, lock.Name, len(found), imagePrefix)
+	}
+	return found[0], nil
+}
+
 // Store brings unpacked packages: *debian.Store.
 type Store interface {
 	Tree(ctx context.Context, e lock.Entry) (dir string, err error)

@@ -64,10 +64,13 @@ type Group struct {
 	// Alone keeps the roots and no dependency at all.
 	Alone bool
 
-	// SameVersion names packages whose candidates must have the very version of
-	// the group's own roots, else the group stays as it is: kernel, headers and
-	// driver move together or not at all.
+	// Kernel, headers and driver move together or not at all: the group stays as
+	// it is where the candidates of SameVersion have not the very version of the
+	// group's first root, or those of SameRelease are not of one upstream release
+	// (550.163.01 of 550.163.01-2). A group stays too where one of MovesWith does.
 	SameVersion []string
+	SameRelease []string
+	MovesWith   []string
 }
 
 // Entry is one pinned package.

@@ -26,9 +26,6 @@ func TestOwnLock(t *testing.T) {
 	if !bytes.Equal(f.Marshal(), text) {
 		t.Error("reading and writing changes the file")
 	}
-	if k := f.Group("kernel", "amd64"); len(k) != 1 {
-		t.Errorf("group kernel: %v", k)
-	}
 	for _, g := range f.Groups {
 		for _, arch := range g.Arches {
 			if len(f.Group(g.Name, arch)) == 0 {

@@ -58,6 +58,8 @@ func (f *File) Marshal() []byte {
 			field(&b, "Alone", "yes")
 		}
 		field(&b, "Same-Version", g.SameVersion...)
+		field(&b, "Same-Release", g.SameRelease...)
+		field(&b, "Moves-With", g.MovesWith...)
 	}
 	for _, e := range f.Entries {
 		b.WriteString("\n")

@@ -64,6 +64,7 @@ var readers = map[string]func(*File, *stanza){
 			Name: p.word("Group"), Note: strings.Join(p.Words("Note"), " "), Arches: p.words("Architectures"), Suites: p.words("Suites"),
 			Want: p.Words("Want"), Through: p.Words("Through"), Without: p.Words("Without"),
 			Alone: p.yes("Alone"), SameVersion: p.Words("Same-Version"),
+			SameRelease: p.Words("Same-Release"), MovesWith: p.Words("Moves-With"),
 		})
 	},
 	"Package": func(f *File, p *stanza) {
@@ -79,7 +80,7 @@ var readers = map[string]func(*File, *stanza){
 var known = map[string][]string{
 	"Archive": {"Archive", "Mirrors", "Snapshot"},
 	"Suite":   {"Suite", "Archive", "Components", "Date"},
-	"Group":   {"Group", "Note", "Architectures", "Suites", "Want", "Through", "Without", "Alone", "Same-Version"},
+	"Group":   {"Group", "Note", "Architectures", "Suites", "Want", "Through", "Without", "Alone", "Same-Version", "Same-Release", "Moves-With"},
 	"Package": {"Package", "Version", "Architecture", "Suite", "Groups", "Filename", "Size", "SHA256"},
 }
 
@@ -209,7 +210,7 @@ func (f *File) check(stanzas []deb822.Stanza) error {
 		case "Suite":
 			uses["Archive"] = "Archive"
 		case "Group":
-			uses["Suites"] = "Suite"
+			uses["Suites"], uses["Moves-With"] = "Suite", "Group"
 		case "Package":
 			uses["Suite"], uses["Groups"] = "Suite", "Group"
 		}

@@ -3,6 +3,7 @@ package resolve
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/bee-os/bee/pkg/build/debian"
 	"github.com/bee-os/bee/pkg/build/lock"
@@ -93,12 +94,9 @@ func (u *universe) group(g lock.Group) ([]lock.Entry, error) {
 		}
 		c.dropped[name] = slices.Contains(g.Through, name)
 		c.choose(p)
-		for _, other := range g.SameVersion {
-			o, ok := u.candidate(other)
-			if !ok || o.Version != p.Version {
-				return nil, &apartError{p.Name, p.Version, other, o.Version}
-			}
-		}
+	}
+	if err := u.together(g); err != nil {
+		return nil, err
 	}
 	for len(c.queue) > 0 && !g.Alone {
 		p := c.queue[0]
@@ -119,6 +117,35 @@ func (u *universe) group(g lock.Group) ([]lock.Entry, error) {
 		}
 	}
 	return out, nil
+}
+
+// together checks that what must move together is there in one version. Its
+// error is an *apartError where it is not.
+func (u *universe) together(g lock.Group) error {
+	roots := slices.Concat(g.Through, g.Want)
+	if len(roots) == 0 {
+		return nil
+	}
+	same := func(first string, others []string, of func(version string) string) error {
+		p, _ := u.candidate(first)
+		for _, other := range others {
+			o, ok := u.candidate(other)
+			if !ok || of(o.Version) != of(p.Version) {
+				return &apartError{first, p.Version, other, o.Version}
+			}
+		}
+		return nil
+	}
+	if err := same(roots[0], g.SameVersion, func(v string) string { return v }); err != nil {
+		return err
+	}
+	if len(g.SameRelease) == 0 {
+		return nil
+	}
+	return same(g.SameRelease[0], g.SameRelease[1:], func(v string) string {
+		release, _, _ := strings.Cut(v, "-")
+		return release
+	})
 }
 
 func (c *closure) choose(p candidate) {

@@ -5,12 +5,15 @@ package resolve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"time"
 
+	"github.com/bee-os/bee/pkg/build/driver"
 	"github.com/bee-os/bee/pkg/build/fetch"
 	"github.com/bee-os/bee/pkg/build/lock"
 )
@@ -30,7 +33,13 @@ func Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fresh, err := Resolve(ctx, old, read, out)
+	cache, err := fetch.CacheDir()
+	if err != nil {
+		return err
+	}
+	fresh, err := ResolveAndTry(ctx, old, read, out, func(ctx context.Context, l *lock.File) error {
+		return driver.Try(ctx, l, os.DirFS("kernel-config/patches"), cache, out)
+	})
 	if err != nil {
 		return fmt.Errorf("resolve %s: %w", lock.Name, err)
 	}
@@ -46,34 +55,87 @@ type Reader interface {
 	Suite(ctx context.Context, s lock.Suite, arch string) (*Index, error)
 }
 
+// tried are the groups whose packages are compiled together: what changes in
+// them is taken only when the driver builds with it.
+var tried = []string{"kernel", "nvidia", "tools-kernel"}
+
+// ResolveAndTry is Resolve, and lets try build the driver with the answer where
+// that changes what it is built from. A combination that does not build is
+// told on out, and its groups stay as they are.
+func ResolveAndTry(ctx context.Context, old *lock.File, indexes Reader, out io.Writer, try func(context.Context, *lock.File) error) (*lock.File, error) {
+	fresh, err := Resolve(ctx, old, indexes, out, nil)
+	if err != nil || !changed(old, fresh, tried) {
+		return fresh, err
+	}
+	fmt.Fprintf(out, "the kernel, the driver or their compiler changed: try the build\n")
+	failed := try(ctx, fresh)
+	if failed == nil || ctx.Err() != nil {
+		return fresh, failed
+	}
+	hold := make(map[string]error)
+	for _, g := range tried {
+		if len(groupOf(old, g)) == 0 {
+			return nil, fmt.Errorf("try the build: %w; there is no older combination to stay with", failed)
+		}
+		hold[g] = fmt.Errorf("the driver does not build with what is new: %w", failed)
+	}
+	return Resolve(ctx, old, indexes, out, hold)
+}
+
+// changed says whether the packages of any of the groups differ.
+func changed(old, fresh *lock.File, groups []string) bool {
+	return slices.ContainsFunc(groups, func(g string) bool { return !slices.Equal(groupOf(old, g), groupOf(fresh, g)) })
+}
+
+// groupOf is the packages of a group, by name and digest.
+func groupOf(f *lock.File, group string) []string {
+	var list []string
+	for _, e := range f.Entries {
+		if slices.Contains(e.Groups, group) {
+			list = append(list, e.Name+" "+e.Arch+" "+e.SHA256)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 // Resolve returns old with every group resolved through the indexes. A group
 // whose packages must move together and do not yet stays as it is, which out is
-// told.
-func Resolve(ctx context.Context, old *lock.File, indexes Reader, out io.Writer) (*lock.File, error) {
+// told; so does one that hold gives a reason for, and one that moves with such
+// a group.
+func Resolve(ctx context.Context, old *lock.File, indexes Reader, out io.Writer, hold map[string]error) (*lock.File, error) {
 	fresh := &lock.File{Archives: old.Archives, Groups: old.Groups, Suites: slices.Clone(old.Suites)}
-	merged := make(map[string]lock.Entry) // by name and architecture
+	held := make(map[string]error)
+	maps.Copy(held, hold)
+	answers := make(map[string][]lock.Entry) // by group and architecture
 	for _, g := range old.Groups {
 		for _, arch := range g.Arches {
-			u := &universe{arch: arch}
-			for _, name := range g.Suites {
-				i := slices.IndexFunc(fresh.Suites, func(s lock.Suite) bool { return s.Name == name })
-				if i < 0 {
-					return nil, fmt.Errorf("group %s: no stanza defines suite %s", g.Name, name)
-				}
-				x, err := indexes.Suite(ctx, old.Suites[i], arch)
-				if err != nil {
-					return nil, err
-				}
-				fresh.Suites[i].Date = x.Date
-				u.indexes = append(u.indexes, suiteIndex{name, x})
+			u, err := newUniverse(ctx, old, fresh, indexes, g, arch)
+			if err != nil {
+				return nil, err
 			}
 			entries, err := u.group(g)
-			if apart, ok := err.(*apartError); ok && len(old.Group(g.Name, arch)) > 0 {
-				fmt.Fprintf(out, "group %s (%s) stays as it is: %v\n", g.Name, arch, apart)
-				entries, err = old.Group(g.Name, arch), nil
+			var apart *apartError
+			if errors.As(err, &apart) && len(old.Group(g.Name, arch)) > 0 {
+				held[g.Name], err = apart, nil
 			}
 			if err != nil {
 				return nil, fmt.Errorf("group %s (%s): %w", g.Name, arch, err)
+			}
+			answers[g.Name+" "+arch] = entries
+		}
+	}
+	holdFollowers(old.Groups, held)
+	merged := make(map[string]lock.Entry) // by name and architecture
+	for _, g := range old.Groups {
+		why, stays := held[g.Name]
+		if stays {
+			fmt.Fprintf(out, "group %s stays as it is: %v\n", g.Name, why)
+		}
+		for _, arch := range g.Arches {
+			entries := answers[g.Name+" "+arch]
+			if stays {
+				entries = old.Group(g.Name, arch)
 			}
 			if err := merge(merged, entries, g.Name); err != nil {
 				return nil, err
@@ -85,6 +147,42 @@ func Resolve(ctx context.Context, old *lock.File, indexes Reader, out io.Writer)
 	}
 	fresh.Sort()
 	return fresh, nil
+}
+
+// newUniverse reads the indexes that a group chooses from, and notes their
+// dates in fresh.
+func newUniverse(ctx context.Context, old, fresh *lock.File, indexes Reader, g lock.Group, arch string) (*universe, error) {
+	u := &universe{arch: arch}
+	for _, name := range g.Suites {
+		i := slices.IndexFunc(fresh.Suites, func(s lock.Suite) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("group %s: no stanza defines suite %s", g.Name, name)
+		}
+		x, err := indexes.Suite(ctx, old.Suites[i], arch)
+		if err != nil {
+			return nil, err
+		}
+		fresh.Suites[i].Date = x.Date
+		u.indexes = append(u.indexes, suiteIndex{name, x})
+	}
+	return u, nil
+}
+
+// holdFollowers adds to held every group that moves with one that is held, and
+// every one that such a group moves with.
+func holdFollowers(groups []lock.Group, held map[string]error) {
+	for more := true; more; {
+		more = false
+		for _, g := range groups {
+			for _, other := range g.MovesWith {
+				for _, pair := range [][2]string{{g.Name, other}, {other, g.Name}} {
+					if held[pair[0]] != nil && held[pair[1]] == nil {
+						held[pair[1]], more = fmt.Errorf("it moves with group %s", pair[0]), true
+					}
+				}
+			}
+		}
+	}
 }
 
 // merge adds a group's entries: a package that several groups want stands once,

@@ -35,6 +35,11 @@ func Open(ctx context.Context, l *lock.File, progress io.Writer, arch string, gr
 			}
 		}
 	}
+	return OpenEntries(ctx, l, progress, entries)
+}
+
+// OpenEntries is Open for packages of the lock that the caller chose itself.
+func OpenEntries(ctx context.Context, l *lock.File, progress io.Writer, entries []lock.Entry) (*Sandbox, error) {
 	f, err := fetch.New(l, progress)
 	if err != nil {
 		return nil, err
