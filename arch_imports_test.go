@@ -33,6 +33,7 @@ var sole = []struct{ library, owner string }{
 var mayExec = map[string]string{
 	"pkg/build/bench":         "times the Go tool's builds and drives QEMU",
 	"pkg/build/busybox":       "runs the Go tool",
+	"pkg/build/cprogram":      "asks the Go tool where it lies",
 	"pkg/build/check":         "every check is a process of the Go tool",
 	"pkg/build/sandbox":       "enters the tools tree",
 	"pkg/build/sandbox/enter": "is the process between the caller and the tool",
@@ -40,6 +41,7 @@ var mayExec = map[string]string{
 	"pkg/build/vm":            "QEMU is a process",
 	"pkg/node/audit/device":   "runs makers' programs where the image has one",
 	"pkg/node/console":        "Enter opens a shell",
+	"pkg/node/nvidia":         "nvidia-smi turns persistence mode on",
 	"pkg/node/shell":          "a shell starts programs",
 	"pkg/node/sshserver":      "a session is a process",
 }

@@ -41,6 +41,25 @@ type BOM struct {
 	Firmware []Blob    `json:"firmware"`
 	Missing  []Missing `json:"missing_firmware"` // declared by a module, not in the image
 	Vendor   []Blob    `json:"vendor_tools,omitempty"`
+	NVIDIA   *NVIDIA   `json:"nvidia,omitempty"` // nil: the image carries no driver
+	Compat   []Blob    `json:"compat,omitempty"`
+}
+
+// CompatDir is the root of the glibc world in an image, relative to the root:
+// bin and lib. DriverDir is where NVIDIA's modules lie; they are loaded from
+// there by absolute path and by nothing else.
+const (
+	CompatDir = "usr/lib/bee/compat"
+	DriverDir = "usr/local/lib/nvidia"
+)
+
+// NVIDIA is the GPU driver of an image.
+type NVIDIA struct {
+	Version string   `json:"version"`          // NVIDIA's release: 550.163.01
+	Flavor  string   `json:"flavor"`           // proprietary, open
+	Modules []Blob   `json:"modules"`          // below DriverDir, in the order in which they are loaded
+	Depends []string `json:"depends"`          // modules of the kernel's own that must be loaded before
+	Signer  string   `json:"signer,omitempty"` // subject of the certificate; empty: not signed
 }
 
 // VendorDir is where programs of hardware's makers lie in an image, relative to
@@ -77,9 +96,9 @@ type Module struct {
 	Path string `json:"path"` // below /lib/modules/<kernel>
 }
 
-// Blob is one firmware file.
+// Blob is one file that is not ours.
 type Blob struct {
-	Path   string `json:"path"` // below /lib/firmware; of a maker's program, below VendorDir
+	Path   string `json:"path"` // below /lib/firmware; of a maker's program below VendorDir; of the compat root below CompatDir
 	Size   int64  `json:"size"` // bytes, as it lies in the image
 	SHA256 string `json:"sha256"`
 }

@@ -29,6 +29,7 @@ type Params struct {
 	Modules         []Module      // modules to load besides those that the devices ask for
 	Blacklist       []string      // modules never to load
 	NVIDIAOff       bool          // do not load the NVIDIA driver
+	NVIDIAModeset   bool          // load its module for screens too
 	Watchdog        time.Duration // hardware watchdog timeout; 0: default (30 s where there is a device); negative: off
 	RebootOnFailure bool          // reboot when a service that SSH needs failed for good
 	Debug           bool          // verbose

@@ -46,8 +46,8 @@ var Table = []Definition{
 		set: setModule, get: getModule},
 	{Name: "bee.blacklist", Usage: "bee.blacklist=MODULE,…", Meaning: "never load these modules",
 		set: func(p *Params, v string) error { return appendList(&p.Blacklist, v) }, get: func(p Params) []string { return joined(p.Blacklist) }},
-	{Name: "bee.nvidia", Usage: "bee.nvidia=off", Meaning: "leave the NVIDIA driver alone",
-		set: setNVIDIA, get: func(p Params) []string { return flagWord(p.NVIDIAOff, "off") }},
+	{Name: "bee.nvidia", Usage: "bee.nvidia=off|modeset", Meaning: "leave the NVIDIA driver alone, or load its module for screens too",
+		set: setNVIDIA, get: getNVIDIA},
 	{Name: "bee.watchdog", Usage: "bee.watchdog=SECONDS|off", Meaning: "timeout of the hardware watchdog; default: 30 where there is one",
 		set: setWatchdog, get: getWatchdog},
 	{Name: "bee.reboot_on_failure", Usage: "bee.reboot_on_failure", Meaning: "reboot when something that SSH needs failed for good; default: stay, say why, keep the console", Flag: true,
@@ -237,11 +237,22 @@ func getModule(p Params) []string {
 }
 
 func setNVIDIA(p *Params, v string) error {
+	if v == "modeset" {
+		p.NVIDIAOff, p.NVIDIAModeset = false, true
+		return nil
+	}
 	on, err := parseFlag(v)
 	if err == nil {
-		p.NVIDIAOff = !on
+		p.NVIDIAOff, p.NVIDIAModeset = !on, false
 	}
 	return err
+}
+
+func getNVIDIA(p Params) []string {
+	if p.NVIDIAModeset && !p.NVIDIAOff {
+		return []string{"modeset"}
+	}
+	return flagWord(p.NVIDIAOff, "off")
 }
 
 func setWatchdog(p *Params, v string) error {

@@ -4,6 +4,8 @@ package artifact
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -45,12 +47,26 @@ type Config struct {
 	Cache    string    // folder; default fetch.CacheDir()
 	Date     time.Time // default: that of the newest index in bee.lock
 	Progress io.Writer // default os.Stderr
+
+	NVIDIA       string // "on", "off"; default: as the manifest says
+	NVIDIAFlavor string // a driver.Flavor's name; default the first of them
+	ModuleKey    string // PEM file of the key that modules are signed with; default none
+	ModuleCert   string // and of its certificate
 }
 
-// FromEnv reads ARCH, MANIFEST, BEE_AUTHORIZED_KEYS and SOURCE_DATE_EPOCH
+// id tells checkouts apart in the cache: two of them may differ in their
+// sources.
+func (c Config) id() string {
+	sum := sha256.Sum256([]byte(c.Root))
+	return hex.EncodeToString(sum[:6])
+}
+
+// FromEnv reads ARCH, MANIFEST, BEE_AUTHORIZED_KEYS, NVIDIA, NVIDIA_FLAVOR,
+// BEE_MODULE_KEY, BEE_MODULE_CERT and SOURCE_DATE_EPOCH
 // (reproducible-builds.org; seconds).
 func FromEnv(getenv func(string) string) Config {
-	c := Config{Arch: getenv("ARCH"), Manifest: getenv("MANIFEST"), Keys: getenv("BEE_AUTHORIZED_KEYS")}
+	c := Config{Arch: getenv("ARCH"), Manifest: getenv("MANIFEST"), Keys: getenv("BEE_AUTHORIZED_KEYS"),
+		NVIDIA: getenv("NVIDIA"), NVIDIAFlavor: getenv("NVIDIA_FLAVOR"), ModuleKey: getenv("BEE_MODULE_KEY"), ModuleCert: getenv("BEE_MODULE_CERT")}
 	if s := getenv("SOURCE_DATE_EPOCH"); s != "" {
 		if n, err := strconv.ParseInt(s, 10, 64); err == nil && n > 0 {
 			c.Date = time.Unix(n, 0).UTC()

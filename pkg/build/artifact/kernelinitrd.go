@@ -61,12 +61,16 @@ func buildKernelInitrd(ctx context.Context, c Config, l *lock.File) error {
 	if err != nil {
 		return err
 	}
+	extra, err := c.extra(ctx, l, store, k)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	b, err := initrd.Build(ctx, initrd.Config{
 		Root: c.Root, Arch: c.Arch, Variant: c.Manifest, Keys: keys, Lock: l, Store: store,
-		Cache: c.Cache, Date: c.Date, Progress: c.Progress,
+		Cache: c.Cache, Date: c.Date, Progress: c.Progress, Extra: extra,
 	}, k, outputs[1])
 	if err != nil {
 		return err
@@ -88,11 +92,11 @@ func buildKernelInitrd(ctx context.Context, c Config, l *lock.File) error {
 // openKernel opens the one kernel that the lock pins and holds its
 // configuration against what bee needs.
 func openKernel(ctx context.Context, c Config, l *lock.File, store *debian.Store) (*kernel.Kernel, error) {
-	entries := l.Group("kernel", c.Arch)
-	if len(entries) != 1 {
-		return nil, fmt.Errorf("find the kernel for %s: group kernel of %s has %d packages where one was expected; run `go tool mage lock`", c.Arch, lock.Name, len(entries))
+	e, err := kernel.Find(l, c.Arch)
+	if err != nil {
+		return nil, err
 	}
-	k, err := kernel.Open(ctx, store, c.Cache, entries[0], c.Progress)
+	k, err := kernel.Open(ctx, store, c.Cache, e, c.Progress)
 	if err != nil {
 		return nil, err
 	}

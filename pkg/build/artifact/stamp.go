@@ -40,7 +40,17 @@ var inputs = []string{"bee.lock", "go.mod", "go.sum", "cmds", "pkg", "initramfs"
 
 func newStamp(c Config, dir string, keys []byte) (stamp, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %s %s %d %x\n", runtime.Version(), c.Arch, c.Manifest, c.Date.Unix(), sha256.Sum256(keys))
+	fmt.Fprintf(h, "%s %s %s %d %x %q %q\n", runtime.Version(), c.Arch, c.Manifest, c.Date.Unix(), sha256.Sum256(keys), c.NVIDIA, c.NVIDIAFlavor)
+	for _, file := range []string{c.ModuleKey, c.ModuleCert} {
+		if file == "" {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return stamp{}, err
+		}
+		fmt.Fprintf(h, "%x\n", sha256.Sum256(text))
+	}
 	for _, in := range inputs {
 		err := filepath.WalkDir(filepath.Join(c.Root, in), func(name string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {

@@ -41,6 +41,7 @@ type Config struct {
 	Cache    string // folder
 	Date     time.Time
 	Progress io.Writer
+	Extra    Extra
 }
 
 // Store brings unpacked packages: *debian.Store.
@@ -77,6 +78,10 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM
 	if err := checkCommands(c.Root, v); err != nil {
 		return bom.BOM{}, err
 	}
+	if c.Extra.Driver != nil {
+		v.Modules = append(v.Modules, c.Extra.Driver.Depends...)
+		v.Budget += v.NVIDIABudget
+	}
 	mods, err := selectModules(k, v)
 	if err != nil {
 		return bom.BOM{}, err
@@ -91,7 +96,7 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM
 		Commands: sorted(slices.Concat(v.Core, v.Node)),
 		Inputs:   inputs([]lock.Entry{k.Entry}),
 	}
-	early, first, rest := segment{}, segment{zstd: v.Zstd}, segment{}
+	early, first, rest, extra := segment{}, segment{zstd: v.Zstd}, segment{}, segment{zstd: true}
 	if err := addBase(&first.tree, c, v, p); err != nil {
 		return bom.BOM{}, err
 	}
@@ -108,12 +113,15 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM
 	if err := addVendor(c, &first.tree, &b); err != nil {
 		return bom.BOM{}, err
 	}
+	if err := c.Extra.add(&extra.tree, &rest.tree, &b); err != nil {
+		return bom.BOM{}, err
+	}
 	if v.Microcode {
 		if err := addMicrocode(ctx, c, &early.tree, &b); err != nil {
 			return bom.BOM{}, err
 		}
 	}
-	b.RAM = bom.RAM{Unpacked: first.ram() + rest.ram(), Budget: v.Budget}
+	b.RAM = bom.RAM{Unpacked: first.ram() + rest.ram() + extra.ram(), Budget: v.Budget}
 	if b.RAM.Unpacked > v.Budget {
 		return bom.BOM{}, &OverBudget{v.Name, b.RAM.Unpacked, v.Budget}
 	}
@@ -124,7 +132,7 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM
 	if err := first.add(node{path: bom.Path, mode: typeFile | 0o644, text: text}); err != nil {
 		return bom.BOM{}, err
 	}
-	if err := writeImage(out, []segment{early, first, rest}, c.Date); err != nil {
+	if err := writeImage(out, []segment{early, first, rest, extra}, c.Date); err != nil {
 		return bom.BOM{}, fmt.Errorf("write %s: %w", out, err)
 	}
 	return b, nil

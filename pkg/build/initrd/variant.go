@@ -29,7 +29,10 @@ type Variant struct {
 	Microcode bool     // early archive for Intel and AMD processors
 	Zstd      bool     // programs are compressed: a smaller file that starts later
 
-	Budget int64 // bytes of RAM that the unpacked image may take
+	NVIDIA bool // the driver goes in unless the build is told otherwise
+
+	Budget       int64 // bytes of RAM that the unpacked image may take
+	NVIDIABudget int64 // and so many more with the NVIDIA driver
 }
 
 // ReadVariant reads <name>.manifest from fsys.
@@ -103,6 +106,10 @@ func (v *Variant) apply(s deb822.Stanza) error {
 		case "include":
 		case "microcode":
 			v.Microcode, err = yesNo(f.Value)
+		case "nvidia":
+			v.NVIDIA, err = yesNo(f.Value)
+		case "nvidia-ram-budget":
+			v.NVIDIABudget, err = size(f.Value)
 		case "programs":
 			switch f.Value {
 			case "raw":

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+
+	"github.com/bee-os/bee/pkg/bom"
 )
 
 // Root is where it lies, relative to the root file system.
-const Root = "usr/lib/bee/compat"
+const Root = bom.CompatDir
 
 // Folders of it.
 const (

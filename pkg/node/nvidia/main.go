@@ -1,103 +1,178 @@
 package nvidia
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/bee-os/bee/pkg/bootparam"
+	"github.com/bee-os/bee/pkg/kmod"
+	"github.com/bee-os/bee/pkg/node/compat"
+	"github.com/bee-os/bee/pkg/node/kmsg"
+	"github.com/bee-os/bee/pkg/node/modload"
 	"github.com/bee-os/bee/pkg/node/supervise/notify"
 )
 
-// compressedFile is MODULE_INIT_COMPRESSED_FILE (finit_module(2)).
-const compressedFile = 4
+const usage = `usage: nvidia load [--force]
+       nvidia status
 
-// Main is the command nvidia. It returns the exit status.
+load loads NVIDIA's driver from the image by absolute path, makes its device
+files and turns persistence mode on, where there is a GPU. --force does so
+without one: what the kernel answers is shown.
+status shows what became of it.
+`
+
+// Main is the command nvidia. It returns the exit status: 0 done or nothing to
+// do, 1 something failed, 2 a wrong command line.
 func Main(args []string, stdout, stderr io.Writer) int {
-	if len(args) != 1 || args[0] != "load" {
-		fmt.Fprint(stderr, "usage: nvidia load\n\nLoads NVIDIA's driver from the image, where there is a GPU.\n")
-		return 2
+	switch strings.Join(args, " ") {
+	case "load":
+		return loadMain(false, stdout, stderr)
+	case "load --force":
+		return loadMain(true, stdout, stderr)
+	case "status":
+		return status(stdout, stderr)
 	}
-	err := load(stdout)
-	switch {
-	case errors.Is(err, ErrNoGPU), errors.Is(err, ErrNoDriver):
+	fmt.Fprint(stderr, usage)
+	return 2
+}
+
+func loadMain(force bool, stdout, stderr io.Writer) int {
+	cmdline, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		fmt.Fprintf(stderr, "nvidia: read kernel parameters: %v; no option is known\n", err)
+	}
+	params, _ := bootparam.Parse(string(cmdline)) // PID 1 tells the warnings
+	root := os.DirFS("/")
+	plan, err := MakePlan(root, params.NVIDIAModeset, force)
+	if errors.Is(err, ErrNoGPU) || errors.Is(err, ErrNoDriver) {
 		fmt.Fprintf(stdout, "nvidia: %v\n", err)
+		if werr := (State{GPUs: plan.GPUs, Nothing: err.Error()}).write("/"); werr != nil {
+			fmt.Fprintf(stderr, "nvidia: %v\n", werr)
+		}
 		notify.Skipped(err.Error())
 		return 0
-	case err != nil:
+	}
+	if err != nil {
 		fmt.Fprintf(stderr, "nvidia: %v\n", err)
+		return 1
+	}
+	m, err := thisMachine(string(cmdline), params, stdout)
+	if err != nil {
+		fmt.Fprintf(stderr, "nvidia: %v\n", err)
+		return 1
+	}
+	state, err := m.load(context.Background(), plan)
+	err = errors.Join(err, state.write("/"))
+	if err != nil {
+		fmt.Fprintf(stderr, "nvidia: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nnvidia: "))
 		return 1
 	}
 	return 0
 }
 
-func load(out io.Writer) error {
+// thisMachine is the one that the program runs on.
+func thisMachine(cmdline string, params bootparam.Params, out io.Writer) (machine, error) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
-		return fmt.Errorf("ask for the kernel's release: %w", err)
+		return machine{}, fmt.Errorf("ask for the kernel's release: %w", err)
 	}
-	p, err := MakePlan(os.DirFS("/"), unix.ByteSliceToString(name.Release[:]))
+	dir := path.Join("lib/modules", unix.ByteSliceToString(name.Release[:]))
+	root := os.DirFS("/")
+	index, err := kmod.Open(root, dir)
 	if err != nil {
-		return err
+		return machine{}, fmt.Errorf("%w; is this initrd made for this kernel?", err)
 	}
-	var errs []error
-	for _, m := range p.Modules {
-		// What is behind a module that would not load needs it, but says so in
-		// its own words: all are tried.
-		if err := insert("/" + m); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		fmt.Fprintf(out, "nvidia: loaded %s\n", m)
-	}
-	devices, err := os.ReadFile("/proc/devices")
+	policy := modload.NewPolicy(cmdline, params)
+	kernel := modload.Kernel{Root: "/"}
+	loader := &modload.Loader{Root: root, Dir: dir, Index: index, Policy: policy, Inserter: kernel, Parallel: 1}
+	log, err := newKernelLog()
 	if err != nil {
-		errs = append(errs, err)
+		return machine{}, err
 	}
-	for _, n := range Nodes(len(p.GPUs), string(devices)) {
-		if err := makeNode("/dev", n); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	root, err := os.OpenRoot("/")
-	if err != nil {
-		return errors.Join(append(errs, err)...)
-	}
-	defer root.Close()
-	return errors.Join(append(errs, Links(root))...)
+	return machine{
+		root: root, out: out, options: policy.Options, forbids: policy.Forbidden,
+		depend: func(module string) error {
+			if loaded(root, module) || index.Builtin(module) {
+				return nil
+			}
+			return loader.Load(kmod.Normalize(module), "nvidia", false)
+		},
+		insert: func(file, options string) error { return kernel.Insert(file, options, false) },
+		log:    log.since, node: func(n Node) error { return makeNode("/dev", n) },
+		persistence: persistence,
+	}, nil
 }
 
-func insert(file string) error {
-	f, err := os.Open(file)
+// kernelLog reads what the kernel said since the last look.
+type kernelLog struct{ r *kmsg.Reader }
+
+func newKernelLog() (*kernelLog, error) {
+	r, _, err := kmsg.Open(false) // stays open until the program ends
 	if err != nil {
-		return fmt.Errorf("load NVIDIA module: %w", err)
+		return nil, err
 	}
-	defer f.Close()
-	flags := 0
-	if !strings.HasSuffix(file, ".ko") {
-		flags = compressedFile
-	}
-	if err := unix.FinitModule(int(f.Fd()), "", flags); err != nil && err != unix.EEXIST {
-		return fmt.Errorf("load NVIDIA module %s: %w; see dmesg for what the driver says", file, err)
-	}
-	return nil
+	return &kernelLog{r}, nil
 }
 
-// makeNode makes a device file for everybody, as NVIDIA's own tool does; one
-// that is there is left alone.
-func makeNode(dir string, n Node) error {
-	name := path.Join(dir, n.Path)
-	err := unix.Mknod(name, unix.S_IFCHR|0o666, int(unix.Mkdev(n.Major, n.Minor)))
-	if err == nil {
-		err = os.Chmod(name, 0o666)
+// printkDelay is how long what the driver says may take to get into the log.
+const printkDelay = 50 * time.Millisecond
+
+func (k *kernelLog) since() []string {
+	time.Sleep(printkDelay)
+	var lines []string
+	for {
+		rec, err := k.r.Next()
+		if err != nil {
+			return lines
+		}
+		if rec.Facility == 0 {
+			lines = append(lines, rec.Text)
+		}
 	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make %s: %w", name, err)
+}
+
+// persistence turns persistence mode on, so that the driver does not let go of
+// the GPUs between two programs (nvidia-smi(1), -pm).
+func persistence(ctx context.Context) (string, error) {
+	args, err := compat.Args(os.DirFS("/"), "nvidia-smi", "-pm", "1")
+	if err != nil {
+		return "", fmt.Errorf("turn persistence mode on: %w", err)
 	}
-	return nil
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env, cmd.WaitDelay = []string{"PATH=/bin", "LC_ALL=C"}, time.Second
+	text, err := cmd.CombinedOutput()
+	text = bytes.TrimSpace(text)
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("turn persistence mode on: nvidia-smi did not end in %v", persistencePatience)
+	}
+	if err != nil {
+		return "", fmt.Errorf("turn persistence mode on: nvidia-smi: %w: %s", err, text)
+	}
+	return string(text), nil
+}
+
+func status(stdout, stderr io.Writer) int {
+	s, err := ReadState(os.DirFS("/"))
+	if err != nil {
+		fmt.Fprintf(stderr, "nvidia: %v\n", err)
+		return 1
+	}
+	e := json.NewEncoder(stdout)
+	e.SetIndent("", " ")
+	if err := e.Encode(s); err != nil {
+		fmt.Fprintf(stderr, "nvidia: %v\n", err)
+		return 1
+	}
+	return 0
 }

@@ -1,42 +1,33 @@
 // Package nvidia brings up NVIDIA's driver from the image: its modules by
-// absolute path in the one order that works, the device files, and the soname
-// links in the glibc compat root. It never looks anything up on the network
-// and does nothing where there is no GPU or no driver.
+// absolute path in the one order that works, the device files, persistence,
+// and a check that driver and libraries are of one release. It never looks
+// anything up on the network and does nothing where there is no GPU or no
+// driver. What became of it is told in a file that the audit and the smoke test
+// read.
 package nvidia
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
-	"strconv"
+	"slices"
 	"strings"
+
+	"github.com/bee-os/bee/pkg/bom"
 )
-
-// modules are the driver's, in the order in which they need each other.
-var modules = []string{"nvidia", "nvidia-uvm", "nvidia-modeset", "nvidia-drm"}
-
-// Major is the character device number that NVIDIA's driver has for ever
-// (kernel: Documentation/admin-guide/devices.txt, 195 char); 255 is the control
-// device.
-const (
-	Major   = 195
-	control = 255
-)
-
-// CompatRoot is where the glibc programs and libraries lie, relative to the
-// root.
-const CompatRoot = "usr/lib/bee/compat"
 
 // Errors that mean: nothing to do here.
 var (
 	ErrNoGPU    = errors.New("no NVIDIA GPU")
-	ErrNoDriver = errors.New("the image carries no NVIDIA driver for this kernel")
+	ErrNoDriver = errors.New("the image carries no NVIDIA driver")
 )
 
+// vendor is NVIDIA's number on the PCI bus.
+const vendor = "0x10de"
+
 // GPUs lists the PCI addresses of NVIDIA's display controllers and accelerators
-// below root: vendor 10de, class 03.
+// below root: vendor 10de, class 03 (sysfs-bus-pci: vendor, class).
 func GPUs(root fs.FS) ([]string, error) {
 	const dir = "sys/bus/pci/devices"
 	entries, err := fs.ReadDir(root, dir)
@@ -48,98 +39,111 @@ func GPUs(root fs.FS) ([]string, error) {
 	}
 	var found []string
 	for _, e := range entries {
-		vendor, err := fs.ReadFile(root, path.Join(dir, e.Name(), "vendor"))
+		maker, err := fs.ReadFile(root, path.Join(dir, e.Name(), "vendor"))
 		if err != nil {
 			continue // gone meanwhile
 		}
 		class, err := fs.ReadFile(root, path.Join(dir, e.Name(), "class"))
-		if err == nil && strings.TrimSpace(string(vendor)) == "0x10de" && strings.HasPrefix(string(class), "0x03") {
+		if err == nil && strings.TrimSpace(string(maker)) == vendor && strings.HasPrefix(string(class), "0x03") {
 			found = append(found, e.Name())
 		}
 	}
 	return found, nil
 }
 
+// modeset is the module that only a screen of its own needs; it is loaded where
+// bee.nvidia=modeset asks.
+const modeset = "nvidia-modeset"
+
 // Plan is what there is to do on a machine.
 type Plan struct {
-	GPUs    []string // PCI addresses
-	Modules []string // files, in order, relative to the root
+	GPUs    []string    // PCI addresses
+	Driver  *bom.NVIDIA // what the image carries
+	Files   []string    // modules in order, relative to the root
+	Depends []string    // modules of the kernel's own that they need
 }
 
-// MakePlan looks at the machine below root that runs the kernel release. Its
-// error wraps ErrNoGPU or ErrNoDriver where nothing is to be done.
-func MakePlan(root fs.FS, release string) (Plan, error) {
+// MakePlan looks at the machine below root. Its error wraps ErrNoGPU or
+// ErrNoDriver where nothing is to be done. force goes on without a GPU.
+func MakePlan(root fs.FS, withModeset, force bool) (Plan, error) {
 	gpus, err := GPUs(root)
 	if err != nil {
 		return Plan{}, err
 	}
-	if len(gpus) == 0 {
-		return Plan{}, ErrNoGPU
-	}
 	p := Plan{GPUs: gpus}
-	dir := path.Join("lib/modules", release, "nvidia")
-	for _, m := range modules {
-		for _, suffix := range []string{".ko", ".ko.xz", ".ko.zst"} {
-			file := path.Join(dir, m+suffix)
-			if _, err := fs.Stat(root, file); err == nil {
-				p.Modules = append(p.Modules, file)
-				break
-			}
-		}
+	text, err := fs.ReadFile(root, bom.Path)
+	if err != nil {
+		return p, fmt.Errorf("read what the image carries: %w", err)
 	}
-	if len(p.Modules) == 0 {
-		return p, fmt.Errorf("%w: %d GPUs, and %s is not there", ErrNoDriver, len(gpus), dir)
+	bill, err := bom.Decode(text)
+	if err != nil {
+		return p, fmt.Errorf("read what the image carries: %w", err)
+	}
+	p.Driver = bill.NVIDIA
+	switch {
+	case len(gpus) == 0 && !force:
+		return p, ErrNoGPU
+	case bill.NVIDIA == nil:
+		return p, fmt.Errorf("%w, and the machine has %s; build the image with NVIDIA=on", ErrNoDriver, count(len(gpus), "NVIDIA GPU"))
+	}
+	p.Depends = bill.NVIDIA.Depends
+	for _, m := range bill.NVIDIA.Modules {
+		if moduleName(m.Path) != modeset || withModeset {
+			p.Files = append(p.Files, path.Join(bom.DriverDir, m.Path))
+		}
 	}
 	return p, nil
 }
 
-// Node is a device file.
-type Node struct {
-	Path         string // below /dev
-	Major, Minor uint32
+// moduleName is a module's name by its file: nvidia-uvm.ko.xz → nvidia-uvm.
+func moduleName(file string) string {
+	name, _, _ := strings.Cut(path.Base(file), ".")
+	return name
 }
 
-// Nodes are the device files for n GPUs. devices is the text of /proc/devices,
-// where the unified memory driver's number stands.
-func Nodes(n int, devices string) []Node {
-	nodes := []Node{{"nvidiactl", Major, control}}
-	for i := range n {
-		nodes = append(nodes, Node{"nvidia" + strconv.Itoa(i), Major, uint32(i)})
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
 	}
-	for line := range strings.Lines(devices) {
-		f := strings.Fields(line)
-		if len(f) != 2 || f[1] != "nvidia-uvm" {
-			continue
-		}
-		if major, err := strconv.ParseUint(f[0], 10, 20); err == nil {
-			nodes = append(nodes, Node{"nvidia-uvm", uint32(major), 0}, Node{"nvidia-uvm-tools", uint32(major), 1})
-		}
-	}
-	return nodes
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Links makes, in the compat root's lib folder, the soname links that
-// ldconfig(8) would make: libcuda.so.1 → libcuda.so.550.163.01. A library whose
-// link is there is left alone.
-func Links(root *os.Root) error {
-	dir := path.Join(CompatRoot, "lib")
-	entries, err := fs.ReadDir(root.FS(), dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+// DriverVersion is the release of the driver that is loaded, from
+// /proc/driver/nvidia/version: the first word of its line "NVRM version:" that
+// is a version. Absent driver: the error wraps fs.ErrNotExist.
+func DriverVersion(root fs.FS) (string, error) {
+	text, err := fs.ReadFile(root, "proc/driver/nvidia/version")
 	if err != nil {
-		return fmt.Errorf("link NVIDIA libraries: %w", err)
+		return "", fmt.Errorf("ask the NVIDIA driver for its version: %w", err)
 	}
-	var errs []error
+	line, _, _ := strings.Cut(string(text), "\n")
+	for _, word := range strings.Fields(line) {
+		if isVersion(word) {
+			return word, nil
+		}
+	}
+	return "", fmt.Errorf("read the NVIDIA driver's version: %q holds none", line)
+}
+
+// isVersion says whether a word looks like 550.163.01.
+func isVersion(s string) bool {
+	parts := strings.Split(s, ".")
+	return len(parts) >= 2 && !slices.ContainsFunc(parts, func(p string) bool { return p == "" || strings.Trim(p, "0123456789") != "" })
+}
+
+// LibraryVersion is the release of the libraries of the compat root: the number
+// behind libnvidia-ml.so. Without libraries the error wraps fs.ErrNotExist.
+func LibraryVersion(root fs.FS) (string, error) {
+	const prefix = "libnvidia-ml.so."
+	dir := path.Join(bom.CompatDir, "lib")
+	entries, err := fs.ReadDir(root, dir)
+	if err != nil {
+		return "", fmt.Errorf("look for NVIDIA's libraries: %w", err)
+	}
 	for _, e := range entries {
-		base, version, ok := strings.Cut(e.Name(), ".so.")
-		if !ok || strings.Count(version, ".") < 1 || e.Type()&fs.ModeSymlink != 0 {
-			continue
-		}
-		err := root.Symlink(e.Name(), path.Join(dir, base+".so.1"))
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			errs = append(errs, fmt.Errorf("link NVIDIA library: %w", err))
+		if v, ok := strings.CutPrefix(e.Name(), prefix); ok && isVersion(v) {
+			return v, nil
 		}
 	}
-	return errors.Join(errs...)
+	return "", fmt.Errorf("look for NVIDIA's libraries: %s has no %s*: %w", dir, prefix, fs.ErrNotExist)
 }
