@@ -225,6 +225,7 @@ type state struct {
 	State    string
 	PID      int
 	Restarts int
+	Reason   string
 }
 
 func (m *machine) service(name string) state {

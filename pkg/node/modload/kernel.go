@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// errUnknownSymbol is ENOENT in the loader's sense: the file was opened.
+var errUnknownSymbol = errors.New("unknown symbol")
+
 // errNoDevice is what reading an attribute of a device that went gives.
 var errNoDevice error = unix.ENODEV
 
@@ -63,6 +66,8 @@ func (k Kernel) Insert(file, options string, low bool) error {
 		// EBUSY: another driver has what it would drive, as ghes_edac has the
 		// memory controllers of most servers.
 		return fmt.Errorf("%w: %w", ErrNothingToDrive, err)
+	case unix.ENOENT:
+		return fmt.Errorf("%w: it wants something of the kernel or of another module that is not there; was what it needs loaded?", errUnknownSymbol)
 	case unix.EBADMSG, unix.ENOEXEC, unix.EINVAL, unix.EIO:
 		return fmt.Errorf("%w: the file is damaged or of another kernel; build the image anew", err)
 	case unix.EKEYREJECTED, unix.EPERM:

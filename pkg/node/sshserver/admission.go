@@ -17,7 +17,7 @@ import (
 const (
 	penaltyThreshold = 15 * time.Second
 	penaltyCap       = 2 * time.Minute
-	penaltyNoAuth    = 500 * time.Millisecond // came and went: a port probe, a banner check
+	penaltyNoAuth    = 500 * time.Millisecond // spoke and went: each exchange of keys costs time
 	penaltyAuthFail  = 5 * time.Second
 	penaltyGrace     = 10 * time.Second
 	penaltyGarbage   = 2 * time.Second // does not speak SSH

@@ -159,6 +159,43 @@ func TestPenalties(t *testing.T) {
 	})
 }
 
+// Whoever waits for the machine to come up probes its port, and a hundred
+// probes may arrive at once when it does: none of them costs the login that
+// follows. Those who speak and leave do pay.
+func TestProbesCostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(DefaultLimits(), quiet())
+		for range 500 {
+			g, client := arrive(t, a, "192.0.2.1:1")
+			if g == nil {
+				t.Fatal("a probe is refused")
+			}
+			client.Close()
+			g.Close()
+		}
+		refused := false
+		for range 100 {
+			g, client := arrive(t, a, "192.0.2.1:1")
+			if refused = g == nil; refused {
+				break
+			}
+			go func() {
+				_, err := client.Write([]byte("SSH-2.0-x\r\n"))
+				if err != nil {
+					t.Error(err)
+				}
+			}()
+			if _, err := g.Read(make([]byte, 64)); err != nil {
+				t.Fatal(err)
+			}
+			g.Close()
+		}
+		if !refused {
+			t.Error("who speaks and leaves is never refused")
+		}
+	})
+}
+
 func TestSourcesAreBounded(t *testing.T) {
 	a := newAdmission(DefaultLimits(), quiet())
 	for i := range 3 * maxSources {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +18,7 @@ type guard struct {
 	exempt    bool
 	grace     *time.Timer
 
-	read int // bytes before authentication
+	read atomic.Int64 // bytes before authentication
 
 	mu            sync.Mutex
 	authenticated bool
@@ -35,14 +36,15 @@ func (g *guard) Read(p []byte) (int, error) {
 		return g.Conn.Read(p)
 	}
 	n, err := g.Conn.Read(p)
+	had := int(g.read.Load())
 	for i := range n {
-		if at := g.read + i; at < len("SSH-") && p[i] != "SSH-"[at] {
+		if at := had + i; at < len("SSH-") && p[i] != "SSH-"[at] {
 			g.setEnd(errNotSSH.Error(), penaltyGarbage)
 			return 0, errNotSSH
 		}
 	}
-	g.read += n
-	if g.read > g.admission.limits.PreAuthBytes {
+	g.read.Add(int64(n))
+	if had+n > g.admission.limits.PreAuthBytes {
 		g.setEnd(errTooMuch.Error(), penaltyGarbage)
 		return 0, errTooMuch
 	}
@@ -122,6 +124,10 @@ func (g *guard) Close() error {
 	switch {
 	case failed:
 		end, penalty = "authentication failed", max(penalty, penaltyAuthFail)
+	case end == "" && g.read.Load() == 0:
+		// A port probe, or many that were on their way before anybody listened:
+		// it cost nothing, and somebody who waits for this machine sends them.
+		end = "left without a word"
 	case end == "":
 		end, penalty = "left before authentication", penaltyNoAuth
 	}
