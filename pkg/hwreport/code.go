@@ -66,6 +66,7 @@ var Codes = []Code{
 	{"network.half-duplex", "a link runs at half duplex"},
 	{"network.transceiver-alarm", "a transceiver is outside its limits"},
 	{"gpu.no-driver", "an accelerator has no driver and cannot be tested"},
+	{"gpu.lost", "a GPU fell off the bus: neither driver nor configuration space reach it"},
 	{"tpm.old", "the TPM is of version 1.2"},
 	{"tpm.sha1-only", "the TPM measures with SHA-1 alone"},
 	{"tpm.no-event-log", "the firmware left no measurement log"},

@@ -24,13 +24,14 @@ func gpu(_ context.Context, m Machine, out *hwreport.GPU) ([]hwreport.Finding, e
 	}
 	if devices == nil {
 		out.Devices = hwreport.Absent[[]hwreport.GPUDevice]()
+		out.NVIDIA = hwreport.Absent[hwreport.GPUDriver]()
 		return nil, nil
 	}
 	list := []hwreport.GPUDevice{}
 	var found []hwreport.Finding
 	for _, d := range devices {
 		g := hwreport.GPUDevice{ID: d.ID, Address: d.Address, Vendor: first(d.VendorName, d.Vendor), Model: first(d.DeviceName, d.Device), Slot: d.Slot, Driver: d.Driver, NUMA: d.NUMA, Link: d.Link,
-			Aperture: aperture(m, pciDir+"/"+d.Address+"/resource"), Accelerat: !strings.HasPrefix(d.Class.Or(""), "0300"), UUID: hwreport.Absent[string](), VBIOS: hwreport.Absent[string](), XIDs: hwreport.Absent[[]hwreport.XID]()}
+			Aperture: aperture(m, pciDir+"/"+d.Address+"/resource"), Accelerat: !strings.HasPrefix(d.Class.Or(""), "0300"), UUID: hwreport.Absent[string](), VBIOS: hwreport.Absent[string](), XIDs: hwreport.Absent[[]hwreport.XID](), NVML: hwreport.Absent[hwreport.NVMLDevice]()}
 		if info, err := raw(m.Root, "proc/driver/nvidia/gpus/"+d.Address+"/information"); err == nil {
 			for line := range strings.Lines(info) {
 				k, v, _ := strings.Cut(line, ":")
@@ -49,6 +50,7 @@ func gpu(_ context.Context, m Machine, out *hwreport.GPU) ([]hwreport.Finding, e
 		list = append(list, g)
 	}
 	out.Devices = hwreport.Value(list)
+	out.NVIDIA = hwreport.Absent[hwreport.GPUDriver]()
 	return found, nil
 }
 

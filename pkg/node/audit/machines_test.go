@@ -213,7 +213,7 @@ func TestLinkVerdicts(t *testing.T) {
 		}
 		if name == "gpus" {
 			list := r.GPU.Data.Devices.Or(nil)
-			if len(list) != 8 || len(list[1].XIDs.Or(nil)) != 2 || list[1].XIDs.Or(nil)[0] != (hwreport.XID{Number: 79, Count: 2, Text: list[1].XIDs.Or(nil)[0].Text}) || list[0].Aperture.Or(0) != 0x2000000000 {
+			if len(list) != 8 || len(list[1].XIDs.Or(nil)) != 2 || list[1].XIDs.Or(nil)[0].Number != 79 || list[1].XIDs.Or(nil)[0].Count != 2 || list[1].XIDs.Or(nil)[0].Action != hwreport.XIDPower || list[0].Aperture.Or(0) != 0x2000000000 {
 				t.Errorf("%d GPUs: %+v", len(list), list)
 			}
 		}
