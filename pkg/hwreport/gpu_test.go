@@ -3,6 +3,7 @@ package hwreport
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -74,4 +75,94 @@ func FuzzDecodeNVML(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// gpuRack is a report with the eight GPUs of nvmlreport's test.
+func gpuRack(t testing.TB) *Report {
+	t.Helper()
+	n, err := DecodeNVML(eightGPUs(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rack()
+	list := []GPUDevice{{ID: "pci:vga", Model: Value("ASPEED")}}
+	for _, d := range n.Devices.Or(nil) {
+		list = append(list, GPUDevice{ID: "pci:" + d.Address, Address: d.Address, Model: Value("GH100 [H100 SXM5 80GB]"), Vendor: Value("NVIDIA Corporation"), Driver: Value("nvidia"), Accelerat: true, UUID: d.UUID, VBIOS: d.VBIOS, NVML: Value(d)})
+	}
+	r.GPU.Data = GPU{Devices: Value(list), NVIDIA: Value(GPUDriver{Module: Value("550.163.01")})}
+	Fill(r, "test")
+	return r
+}
+
+func TestDiffOfGPUs(t *testing.T) {
+	list := func(r *Report) []GPUDevice { return r.GPU.Data.Devices.Or(nil) }
+	nvml := func(r *Report, i int, change func(*NVMLDevice)) {
+		d := list(r)[i].NVML.Or(NVMLDevice{})
+		change(&d)
+		list(r)[i].NVML = Value(d)
+	}
+	for name, c := range map[string]struct {
+		change func(*Report)
+		want   string
+	}{
+		"nothing": {func(*Report) {}, ""},
+		"fewer":   {func(r *Report) { r.GPU.Data.Devices = Value(list(r)[:8]) }, "missing gpu pci:0000:56:00.0, missing gpu-board pci:0000:56:00.0"},
+		"another chip on another board": {func(r *Report) {
+			list(r)[1].UUID = Value("GPU-9")
+			nvml(r, 1, func(d *NVMLDevice) { d.UUID, d.Serial = Value("GPU-9"), Value("9") })
+		}, "replaced gpu pci:0000:13:00.0, replaced gpu-board pci:0000:13:00.0"},
+		"other VBIOS":   {func(r *Report) { list(r)[2].VBIOS = Value("97") }, "firmware-drift gpu pci:0000:14:00.0"},
+		"other InfoROM": {func(r *Report) { nvml(r, 2, func(d *NVMLDevice) { d.InfoROM.Image = Value("G520.0200.00.09") }) }, "firmware-drift gpu-board pci:0000:14:00.0"},
+		"fewer links":   {func(r *Report) { nvml(r, 3, func(d *NVMLDevice) { d.NVLinks = Value(d.NVLinks.Or(nil)[:17]) }) }, "downgraded gpu pci:0000:15:00.0"},
+		"not asked": {func(r *Report) {
+			for i := range list(r) {
+				list(r)[i].NVML = Unknown[NVMLDevice]("timed out")
+			}
+		}, "unknown gpu-board all"},
+		"swapped": {func(r *Report) { list(r)[4].UUID, list(r)[5].UUID = list(r)[5].UUID, list(r)[4].UUID }, "moved gpu pci:0000:16:00.0, moved gpu pci:0000:53:00.0"},
+	} {
+		b := gpuRack(t)
+		c.change(b)
+		var got []string
+		for _, d := range Diff(gpuRack(t), b) {
+			got = append(got, string(d.Kind)+" "+d.Part+" "+d.Subject)
+		}
+		slices.Sort(got)
+		if s := strings.Join(got, ", "); s != c.want {
+			t.Errorf("%s: %q, want %q", name, s, c.want)
+		}
+	}
+}
+
+func TestProfileOfGPUs(t *testing.T) {
+	p, err := DecodeProfile([]byte(`{"gpus":[{"count":8,"model":"NVIDIA H100*","vbios":"96.00.61.*","min_bytes":80000000000,"min_nvlinks":18}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change         func([]GPUDevice) []GPUDevice
+		unmet, unknown string
+	}{
+		"all":   {func(l []GPUDevice) []GPUDevice { return l }, "", ""},
+		"fewer": {func(l []GPUDevice) []GPUDevice { return l[:8] }, "GPUs NVIDIA H100*: 7 fit, 8 should", ""},
+		"lost": {func(l []GPUDevice) []GPUDevice {
+			l[1].NVML = Value(NVMLDevice{Code: NVMLLost, Error: "lost"})
+			return l
+		}, "7 fit, 8 should", ""},
+		"old VBIOS": {func(l []GPUDevice) []GPUDevice { l[1].VBIOS = Value("95"); return l }, "7 fit", ""},
+		"silent": {func(l []GPUDevice) []GPUDevice {
+			l[1].Model, l[1].NVML = Value("NVIDIA H100"), Unknown[NVMLDevice]("timed out")
+			return l
+		}, "", "GPUs NVIDIA H100* at 0000:13:00.0: timed out"},
+	} {
+		r := gpuRack(t)
+		r.GPU.Data.Devices = Value(c.change(r.GPU.Data.Devices.Or(nil)))
+		unmet, unknown := p.Check(r)
+		if !strings.Contains(strings.Join(unmet, ";"), c.unmet) || !strings.Contains(strings.Join(unknown, ";"), c.unknown) || (c.unmet == "") != (unmet == nil) || (c.unknown == "") != (unknown == nil) {
+			t.Errorf("%s: unmet %q, unknown %q", name, unmet, unknown)
+		}
+	}
+	if _, err := DecodeProfile([]byte(`{"gpus":[{"model":"[a"}]}`)); err == nil {
+		t.Error("a bad pattern passes")
+	}
 }
