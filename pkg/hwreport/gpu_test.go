@@ -63,7 +63,18 @@ func TestThrottleWords(t *testing.T) {
 }
 
 func FuzzDecodeNVML(f *testing.F) {
-	f.Add(eightGPUs(f))
+	n, err := DecodeNVML(eightGPUs(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	d := n.Devices.Or(nil)[0]
+	d.NVLinks = Value(d.NVLinks.Or(nil)[:1])
+	n.Devices = Value([]NVMLDevice{d})
+	b, err := json.Marshal(n)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
 	f.Add([]byte(`{"devices":{"value":[{"index":1,"nvlinks":{"value":[{}]},"mig":{"value":{"enabled":true}}}]}}`))
 	f.Add([]byte(`{"code":"ERROR_LIB_RM_VERSION_MISMATCH","error":"x"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -22,13 +22,17 @@ func report(lib nvml.Interface) *hwreport.NVML {
 		hwreport.Fill(out, out.Error)
 		return out
 	}
+	sys := &asker{library: l}
+	version := func() { out.Library = text(sys, "nvmlSystemGetNVMLVersion", lib.SystemGetNVMLVersion) }
 	if err := l.open(); err != nil {
+		if l.has("nvmlSystemGetNVMLVersion") { // it tells which release it is, started or not
+			version()
+		}
 		return fail(err)
 	}
 	defer lib.Shutdown()
-	sys := &asker{library: l}
+	version()
 	out.Driver = text(sys, "nvmlSystemGetDriverVersion", lib.SystemGetDriverVersion)
-	out.Library = text(sys, "nvmlSystemGetNVMLVersion", lib.SystemGetNVMLVersion)
 	out.CUDA = value(sys, "nvmlSystemGetCudaDriverVersion", lib.SystemGetCudaDriverVersion, func(v int) hwreport.Field[string] {
 		return hwreport.Value(fmt.Sprintf("%d.%d", v/1000, v%1000/10))
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -130,17 +131,18 @@ func TestNoAnswerOfNVML(t *testing.T) {
 		ask         device.Asker
 		finding, by string
 	}{
-		"hang":        {fails{device.TimedOut(10e9)}, "gpu.nvml-failed", "timed out after 10s"},
-		"segfault":    {fails{errors.New("nvmlreport did not end well: signal: segmentation fault")}, "gpu.nvml-failed", "segmentation fault"},
-		"not there":   {gone{}, "", "the image has no nvmlreport"},
-		"not asked":   {device.Nothing{}, "", "not captured"},
-		"garbage":     {answers{file: []byte("NVRM: oops\n")}, "gpu.nvml-failed", "invalid character"},
-		"cut off":     {answers{file: whole[:len(whole)/3]}, "gpu.nvml-failed", "unexpected end"},
-		"empty":       {answers{file: {}}, "gpu.nvml-failed", "it is empty"},
-		"huge":        {answers{file: bytes.Repeat([]byte(" "), hwreport.NVMLMaxSize+1)}, "gpu.nvml-failed", "more than"},
-		"no library":  {nvmlSays(&hwreport.NVML{Code: hwreport.NVMLNoLibrary, Error: "start NVML: libnvidia-ml.so.1 is not there", Devices: hwreport.Unknown[[]hwreport.NVMLDevice]("start NVML: libnvidia-ml.so.1 is not there")}), "gpu.nvml-refused", "is not there"},
-		"no driver":   {nvmlSays(&hwreport.NVML{Code: hwreport.NVMLNoDriver, Error: "start NVML: not loaded", Devices: hwreport.Unknown[[]hwreport.NVMLDevice]("start NVML: not loaded")}), "gpu.nvml-refused", "not loaded"},
-		"another one": {nvmlSays(&hwreport.NVML{Code: hwreport.NVMLMismatch, Error: "start NVML: differ", Devices: hwreport.Unknown[[]hwreport.NVMLDevice]("start NVML: differ")}), "gpu.version-mismatch", "differ"},
+		"hang":            {fails{device.TimedOut(10e9)}, "gpu.nvml-failed", "timed out after 10s"},
+		"segfault":        {fails{errors.New("nvmlreport did not end well: signal: segmentation fault")}, "gpu.nvml-failed", "segmentation fault"},
+		"not there":       {gone{}, "", "the image has no nvmlreport"},
+		"not asked":       {device.Nothing{}, "", "not captured"},
+		"garbage":         {answers{file: []byte("NVRM: oops\n")}, "gpu.nvml-failed", "invalid character"},
+		"cut off":         {answers{file: whole[:len(whole)/3]}, "gpu.nvml-failed", "unexpected end"},
+		"empty":           {answers{file: {}}, "gpu.nvml-failed", "it is empty"},
+		"huge":            {answers{file: bytes.Repeat([]byte(" "), hwreport.NVMLMaxSize+1)}, "gpu.nvml-failed", "more than"},
+		"no library":      {nvmlSays(&hwreport.NVML{Code: hwreport.NVMLNoLibrary, Error: "start NVML: libnvidia-ml.so.1 is not there", Devices: hwreport.Unknown[[]hwreport.NVMLDevice]("start NVML: libnvidia-ml.so.1 is not there")}), "gpu.nvml-refused", "is not there"},
+		"no driver":       {nvmlSays(&hwreport.NVML{Code: hwreport.NVMLNoDriver, Error: "start NVML: not loaded", Devices: hwreport.Unknown[[]hwreport.NVMLDevice]("start NVML: not loaded")}), "gpu.nvml-refused", "not loaded"},
+		"another release": {nvmlSays(&hwreport.NVML{Library: hwreport.Value("12.570.1.2"), Code: hwreport.NVMLMismatch, Error: "start NVML: differ", Devices: hwreport.Unknown[[]hwreport.NVMLDevice]("start NVML: differ")}), "gpu.version-mismatch", "differ"},
+		"another one":     {nvmlSays(&hwreport.NVML{Code: hwreport.NVMLMismatch, Error: "start NVML: differ", Devices: hwreport.Unknown[[]hwreport.NVMLDevice]("start NVML: differ")}), "gpu.version-mismatch", "differ"},
 	} {
 		root := gpuServer(false).(fstest.MapFS)
 		root[compat.Lib+"/libnvidia-ml.so.570.1.2"] = &fstest.MapFile{}
@@ -350,25 +352,36 @@ func FuzzXID(f *testing.F) {
 	})
 }
 
-// FuzzNVML joins an answer of anything to the server's bus.
+// FuzzNVML joins an answer of anything to a bus of two GPUs.
 func FuzzNVML(f *testing.F) {
-	whole, err := json.Marshal(sickGPUs(f))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(whole)
-	f.Add([]byte(`{"devices":{"value":[{"address":"0000:13:00.0","nvlinks":{"value":[{}]},"mig":{"value":{"enabled":true}}},{"address":"0000:13:00.0"}]}}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		only := slices.DeleteFunc(slices.Clone(Collectors), func(c Collector) bool { return c.Name != "gpu" })
-		r := Run(context.Background(), Config{Collectors: only, Machine: NewMachine(gpuServer(false), answers{device.NVMLReport(hwreport.NVMLMaxSize).File(): b})})
-		if r.GPU.Collector.Status != hwreport.OK {
-			t.Errorf("%+v", r.GPU.Collector)
+	n := sickGPUs(f)
+	for _, at := range []int{1, 3, 6} { // whole ones are so large that the fuzzer gets nowhere
+		d := n.Devices.Or(nil)[at]
+		if links := d.NVLinks.Or(nil); links != nil {
+			d.NVLinks = hwreport.Value(links[4:5])
 		}
+		b, err := json.Marshal(d)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, []byte(`{"nvlinks":{"value":[{}]},"mig":{"value":{"enabled":true}}}`))
+	}
+	f.Add([]byte(`{"address":"0000:13:00.0"}`), []byte(`{"address":"0000:13:00.0"}`))
+	f.Add([]byte(`{"code":"ERROR_GPU_IS_LOST","error":"x"}`), []byte(`{"model":{"value":"x"},"nvlinks":{"value":[{"link":1,"up":{"value":true}}]},"fabric":{"value":{"state":"completed"}}}`))
+	f.Fuzz(func(t *testing.T, one, two []byte) {
+		all := slices.Concat([]byte(`{"driver_version":{"value":"550.1"},"devices":{"value":[`), one, []byte(","), two, []byte("]}}"))
+		m := NewMachine(fstest.MapFS{}, answers{device.NVMLReport(hwreport.NVMLMaxSize).File(): all})
+		gpus := []hwreport.GPUDevice{{ID: "pci:a", Address: "0000:13:00.0", Driver: hwreport.Value(nvidiaDriver)}, {ID: "pci:b", Address: "0000:14:00.0", Driver: hwreport.Value(nvidiaDriver)}}
+		r := &hwreport.Report{}
+		r.Findings = nvidia(context.Background(), m, &r.GPU.Data, []*hwreport.GPUDevice{&gpus[0], &gpus[1]})
+		r.GPU.Data.Devices = hwreport.Value(gpus)
+		hwreport.Fill(r, "test")
 		if _, err := r.Encode(); err != nil {
 			t.Error(err)
 		}
 		hwreport.Summary(r, 80)
-		if err := writeHTML(&bytes.Buffer{}, r); err != nil {
+		hwreport.Diff(r, &hwreport.Report{})
+		if err := writeHTML(io.Discard, r); err != nil {
 			t.Error(err)
 		}
 	})

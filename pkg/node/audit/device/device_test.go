@@ -122,7 +122,7 @@ func TestRunWhole(t *testing.T) {
 		says string
 	}{
 		"segfault":  {sh("kill -SEGV $$"), "x did not end well: signal: segmentation fault"},
-		"status":    {sh("echo partly; echo first >&2; echo why >&2; exit 3"), "x did not end well: exit status 3: why"},
+		"status":    {sh("echo partly; echo first >&2; echo why >&2; exit 3"), "x did not end well: exit status 3: first"},
 		"too much":  {sh("echo 0123456789"), "x wrote more than 8 bytes"},
 		"hang":      {sh("echo {; exec sleep 60"), "x does not end: timed out after 300ms"},
 		"no loader": {[]string{"/no/such"}, "x does not start"},

@@ -43,25 +43,26 @@ func askNVML(q Question, patience time.Duration) ([]byte, error) {
 // runWhole runs a program that has to end well and to say all it has to say: a
 // signal, a status or an answer that is too long spoils it.
 func runWhole(name string, argv []string, most int, patience time.Duration) ([]byte, error) {
-	out, said, err := execute(argv, most+1, patience)
+	out, complained, err := execute(argv, most+1, patience)
 	switch {
 	case errors.Is(err, ErrTimeout):
 		return nil, fmt.Errorf("%s does not end: %w", name, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s does not start: %s is gone", name, argv[0])
 	case err != nil:
-		return nil, fmt.Errorf("%s did not end well: %w%s", name, err, tail(said))
+		return nil, fmt.Errorf("%s did not end well: %w%s", name, err, said(complained))
 	case len(out) > most:
 		return nil, fmt.Errorf("%s wrote more than %d bytes", name, most)
 	}
 	return out, nil
 }
 
-// tail is the last line that a program said, behind a colon.
-func tail(said []byte) string {
-	text := strings.TrimSpace(strings.ToValidUTF8(string(said), "?"))
-	if text == "" {
+// said is the first line that a program complained with, behind a colon. Of a
+// crash in a library it is the signal; all the stacks come after it.
+func said(text []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(strings.ToValidUTF8(string(text), "?")), "\n")
+	if line = strings.TrimSpace(line); line == "" {
 		return ""
 	}
-	return ": " + text[strings.LastIndexByte(text, '\n')+1:]
+	return ": " + line
 }
