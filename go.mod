@@ -3,6 +3,7 @@ module github.com/bee-os/bee
 go 1.26.0
 
 require (
+	github.com/NVIDIA/go-nvml v0.13.3-0
 	github.com/ProtonMail/go-crypto v1.5.2
 	github.com/beevik/ntp v1.4.3
 	github.com/creack/pty v1.1.24

@@ -104,6 +104,9 @@ func parts(r *Report) (list map[string][]part, unknown map[string]string) {
 			add(p)
 		}
 	}
+	if v, ok := known(unknown, "gpu", r.GPU.Data.Devices); ok {
+		gpuParts(v, add, unknown)
+	}
 	if v, ok := known(unknown, "nic", r.Network.Data.Interfaces); ok {
 		for _, n := range v {
 			add(part{"nic", n.ID, n.Slot, n.PermanentMAC.Or(""), n.Driver.Or(""), n.Firmware.Or(""), numbers("Mbit/s", n.Mbps)})
@@ -154,7 +157,7 @@ func Diff(a, b *Report) []Change {
 	before, unknownA := parts(a)
 	after, unknownB := parts(b)
 	var out []Change
-	for _, kind := range []string{"system", "cpu", "microcode", "dimm", "disk", "pci", "nic", "psu", "bmc"} {
+	for _, kind := range []string{"system", "cpu", "microcode", "dimm", "disk", "pci", "gpu", "gpu-board", "nic", "psu", "bmc"} {
 		reasonA, badA := unknownA[kind]
 		reasonB, badB := unknownB[kind]
 		switch {

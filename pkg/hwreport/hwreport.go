@@ -21,7 +21,7 @@ import (
 
 // Schema is the version of the model (semver): a field that goes or changes
 // its meaning raises the first number, a new one the second.
-const Schema = "2.0.0"
+const Schema = "2.1.0"
 
 // Path is where the node keeps its report, relative to the root.
 const Path = "var/log/bee-audit.json"

@@ -22,6 +22,7 @@ type Profile struct {
 	Disks        []ProfileDisk `json:"disks"`
 	NICs         []ProfileNIC  `json:"nics"`
 	PCI          []ProfilePCI  `json:"pci"`
+	GPUs         []ProfileGPU  `json:"gpus"`
 	PSU          ProfilePSU    `json:"psu"`
 	Allow        []string      `json:"allow_findings"` // codes or ids that may be there
 	MaxSeverity  Severity      `json:"max_severity"`   // the gravest finding that may be there; empty: any
@@ -104,6 +105,9 @@ func (p *Profile) patterns() []string {
 	}
 	for _, d := range p.PCI {
 		list = append(list, d.ID)
+	}
+	for _, g := range p.GPUs {
+		list = append(list, g.Model, g.VBIOS)
 	}
 	return list
 }
@@ -261,6 +265,7 @@ func (p *Profile) checkGroups(r *Report, unmet, unknown *[]string) {
 			return n
 		})
 	}
+	p.checkGPUs(r, count, matches, unknown)
 	if p.PSU != (ProfilePSU{}) {
 		f := r.PSU.Data.Supplies
 		count("power supplies", p.PSU.Count, f.State(), f.Reason(), func() (n int64) {

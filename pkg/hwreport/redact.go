@@ -16,8 +16,13 @@ var secretKeys = map[string]bool{
 	"serial": true, "uuid": true, "asset_tag": true, "wwn": true, "mac": true, "permanent_mac": true, "addresses": true, "hostname": true, "boot_id": true,
 	"board_serial": true, "product_serial": true, "chassis_serial": true, "product_asset_tag": true, "eui64": true, "nguid": true, "subsystem_nqn": true,
 	"sas_address": true, "address_mac": true, "gateway": true, "lan_address": true, "chassis_id": true, "port_id": true, "management_address": true,
-	"system_name": true, "guid": true, "serial_number": true, "vpd_serial": true, "port_guid": true, "node_guid": true, "iqn": true, "targets": true, "boot_nic": true, "nbft": true,
+	"system_name": true, "guid": true, "serial_number": true, "vpd_serial": true, "port_guid": true, "node_guid": true, "iqn": true, "targets": true, "boot_nic": true, "nbft": true, "cluster_uuid": true,
 }
+
+// hiddenKeys are the properties that tell what somebody ran. They are hidden
+// where they stand and not looked for elsewhere: the name of a program is a word
+// like others.
+var hiddenKeys = map[string]bool{"process": true, "pid": true}
 
 // minSecret is the length from which on a secret is looked for inside other
 // text; a shorter one ("0", "None") would be found everywhere.
@@ -111,6 +116,10 @@ func replaced(v any, secret bool, r *strings.Replacer, key []byte) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, e := range v {
+			if hiddenKeys[k] {
+				v[k] = hidden(e, key)
+				continue
+			}
 			v[k] = replaced(e, secret && k == "value" || secretKeys[k], r, key)
 		}
 		return v
@@ -126,4 +135,42 @@ func replaced(v any, secret bool, r *strings.Replacer, key []byte) any {
 		return r.Replace(v)
 	}
 	return v
+}
+
+// hidden stands for a value of hiddenKeys: a hash of a text, 0 for a number.
+func hidden(v any, key []byte) any {
+	switch v := v.(type) {
+	case map[string]any:
+		if e, ok := v["value"]; ok {
+			v["value"] = hidden(e, key)
+		}
+		return v
+	case string:
+		return Hash(key, v)
+	case float64:
+		return 0
+	}
+	return v
+}
+
+// RedactNVML hides, in an answer of nvmlreport, what hiddenKeys name. What is no
+// such answer is left out whole.
+func RedactNVML(b, key []byte) []byte {
+	n, err := DecodeNVML(b)
+	if err != nil {
+		return []byte("left out: it could not be decoded and may hold anything\n")
+	}
+	for _, d := range n.Devices.Or(nil) {
+		list := d.Processes.Or(nil)
+		for i := range list {
+			list[i].PID = 0
+			if name, ok := list[i].Name.Get(); ok {
+				list[i].Name = Value(Hash(key, name))
+			}
+		}
+	}
+	if b, err = json.Marshal(n); err != nil {
+		return []byte("left out: " + err.Error() + "\n")
+	}
+	return append(b, '\n')
 }

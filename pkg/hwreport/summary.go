@@ -42,6 +42,7 @@ func Summary(r *Report, width int) []string {
 	if d, ok := r.PCIe.Data.Devices.Get(); ok {
 		s.line("pci", fmt.Sprintf("%d functions", len(d)))
 	}
+	s.gpus(r.GPU.Data)
 	s.psu(r.PSU.Data, r.IPMI.Data)
 	s.verdict(r)
 	return s.lines

@@ -29,7 +29,11 @@ type page struct{ *bufio.Writer }
 
 func (p page) f(format string, args ...any) {
 	for i, a := range args {
-		args[i] = html.EscapeString(fmt.Sprint(a))
+		switch a.(type) {
+		case int, int64, float64: // for %d and %.1f
+		default:
+			args[i] = html.EscapeString(fmt.Sprint(a))
+		}
 	}
 	fmt.Fprintf(p.Writer, format, args...)
 }
@@ -57,6 +61,7 @@ func writeHTML(w io.Writer, r *hwreport.Report) error {
 	p.f(`</table>`)
 	p.dimms(r)
 	p.disks(r)
+	p.gpus(r)
 	p.pci(r)
 	p.power(r)
 	p.collectors(r)
@@ -144,6 +149,49 @@ func (p page) disks(r *hwreport.Report) {
 		p.f(`<td class="%s">%s<br>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>`, v, v, strings.Join(d.Reasons.Or(nil), "; "), d.Celsius, d.PowerOnHours, d.UsedPercent)
 	}
 	p.f(`</table>`)
+}
+
+// gpus shows those that compute.
+func (p page) gpus(r *hwreport.Report) {
+	first := true
+	for _, d := range r.GPU.Data.Devices.Or(nil) {
+		if !d.Computes() {
+			continue
+		}
+		if first {
+			p.f(`<h2>GPUs</h2><table><tr><th>GPU</th><th>model</th><th>serial, UUID</th><th>memory</th><th>PCIe</th><th>NVLinks</th><th>ECC errors</th><th>°C</th><th>W</th><th>state</th></tr>`)
+			first = false
+		}
+		v, told := d.NVML.Get()
+		state, class := "ok", "ok"
+		switch {
+		case !told && d.NVML.State() == hwreport.IsUnknown:
+			state, class = d.NVML.Reason(), "unknown"
+		case v.Error != "":
+			state, class = v.Error, "failure"
+		case !told:
+			state = d.Driver.Or("no driver")
+		}
+		up, links := 0, v.NVLinks.Or(nil)
+		for _, l := range links {
+			if l.Up.Or(false) {
+				up++
+			}
+		}
+		watts := "?"
+		if n, ok := v.Power.Draw.Get(); ok {
+			watts = fmt.Sprintf("%d of %d", n/1000, v.Power.Enforced.Or(0)/1000)
+		}
+		p.f(`<tr><td>%s<br><span class="dim">%s</span></td><td>%s</td><td><code>%s</code><br><code class="dim">%s</code></td><td>%s</td>`, d.Address, d.Slot.Or(""), v.Model.Or(d.Model.Or("?")), v.Serial, d.UUID.Or(v.UUID.Or("?")), hwreport.Size(v.Memory.Total.Or(0)))
+		p.f(`<td>gen %s ×%s of gen %s ×%s</td><td>%d of %d</td><td>%s corrected, %s not</td><td>%s</td><td>%s</td><td class="%s">%s</td></tr>`,
+			v.Link.Generation, v.Link.Width, v.Link.MaxGeneration, v.Link.MaxWidth, up, len(links), v.ECC.Volatile.Corrected, v.ECC.Volatile.Uncorrected, v.Temperature.GPU, watts, class, state)
+		for _, x := range d.XIDs.Or(nil) {
+			p.f(`<tr><td></td><td colspan="9" class="%s">XID %d, %d times: %s. %s</td></tr>`, x.Severity, x.Number, x.Count, x.Meaning, x.Action)
+		}
+	}
+	if !first {
+		p.f(`</table>`)
+	}
 }
 
 // pci draws the tree below each root.

@@ -86,7 +86,10 @@ func plx() fs.FS {
 
 // gpus is a server with eight accelerators behind two switches, one of which
 // lost half of its lanes; one has no driver, one logged XIDs.
-func gpus() fs.FS {
+func gpus() fs.FS { return gpuServer(true) }
+
+// gpuServer is that server, sick or well.
+func gpuServer(ill bool) fs.FS {
 	s := sysfs{fstest.MapFS{}}
 	s.file("proc/cpuinfo", "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 9654 96-Core Processor\ncpu family\t: 25\nmodel\t: 17\nstepping\t: 1\nmicrocode\t: 0xa101148\nphysical id\t: 0\ncore id\t: 0\nflags\t: fpu\n")
 	s.file("proc/meminfo", "MemTotal: 2000000 kB")
@@ -101,10 +104,10 @@ func gpus() fs.FS {
 		}
 		down := fmt.Sprintf("%s/0000:%02x:%02x.0", up, bus+2, n%4)
 		width, driver := "16", "nvidia"
-		if n == 5 {
+		if n == 5 && ill {
 			width = "8"
 		}
-		if n == 7 {
+		if n == 7 && ill {
 			driver = ""
 		}
 		speed := "32.0"
@@ -119,6 +122,10 @@ func gpus() fs.FS {
 			s.file("proc/driver/nvidia/gpus/"+address+"/information", fmt.Sprintf("Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 99\nGPU UUID: \t GPU-00000000-0000-0000-0000-00000000000%d\nVideo BIOS: \t 96.00.61.00.01", n))
 		}
 	}
+	s.file("proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.163.01  Tue Apr  8 12:41:17 UTC 2025\nGCC version:  gcc version 14.2.0 (Debian 14.2.0-19)")
+	if !ill {
+		return s.MapFS
+	}
 	s.file("dev/kmsg", "4,1,1,-;NVRM: Xid (PCI:0000:14:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.\n4,2,2,-;NVRM: Xid (PCI:0000:14:00): 79, again\n4,3,3,-;NVRM: Xid (PCI:0000:14:00): 48, DBE")
 	return s.MapFS
 }
@@ -128,7 +135,8 @@ func gpus() fs.FS {
 func TestMachines(t *testing.T) {
 	machines := map[string]Config{
 		"plx-switch":       {Machine: NewMachine(plx(), device.Nothing{})},
-		"eight-gpu-server": {Machine: NewMachine(gpus(), device.Nothing{})},
+		"eight-gpu-server": {Machine: NewMachine(gpus(), nvmlSays(sickGPUs(t)))},
+		"eight-gpus-well":  {Machine: NewMachine(gpuServer(false), nvmlSays(eightGPUs(t)))},
 	}
 	archives, err := filepath.Glob("testdata/machines/*.tgz")
 	if err != nil || len(archives) < 7 {
@@ -213,7 +221,7 @@ func TestLinkVerdicts(t *testing.T) {
 		}
 		if name == "gpus" {
 			list := r.GPU.Data.Devices.Or(nil)
-			if len(list) != 8 || len(list[1].XIDs.Or(nil)) != 2 || list[1].XIDs.Or(nil)[0] != (hwreport.XID{Number: 79, Count: 2, Text: list[1].XIDs.Or(nil)[0].Text}) || list[0].Aperture.Or(0) != 0x2000000000 {
+			if len(list) != 8 || len(list[1].XIDs.Or(nil)) != 2 || list[1].XIDs.Or(nil)[0].Number != 79 || list[1].XIDs.Or(nil)[0].Count != 2 || list[1].XIDs.Or(nil)[0].Action != hwreport.XIDPower || list[0].Aperture.Or(0) != 0x2000000000 {
 				t.Errorf("%d GPUs: %+v", len(list), list)
 			}
 		}

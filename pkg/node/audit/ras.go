@@ -53,8 +53,6 @@ type trouble struct {
 	text       func() *regexp.Regexp
 }
 
-var xidText = pattern(`NVRM: Xid \(PCI:([0-9a-fA-F:.]+)\): *(\d+)`)
-
 // troubles, the more special before the more general.
 var troubles = []trouble{
 	{"xid", "NVRM: Xid", xidText},
@@ -214,16 +212,15 @@ func blame(r *hwreport.Report) []hwreport.Finding {
 	for i := range records {
 		k := &records[i]
 		switch k.Kind {
-		case "xid", "aer":
-			address := strings.ToLower(k.Subject)
-			if strings.Count(address, ":") == 2 && !strings.Contains(address, ".") {
-				address += ".0"
-			}
-			if id, ok := pci[address]; ok {
+		case "xid":
+			if id, ok := pci[xidAddress(k.Subject)]; ok {
 				k.Part = hwreport.Value(id)
 			}
-			if k.Kind == "xid" {
-				addXID(gpus, k.Part.Or(""), k)
+			found = append(found, triage(gpus, k)...)
+			continue
+		case "aer":
+			if id, ok := pci[strings.ToLower(k.Subject)]; ok {
+				k.Part = hwreport.Value(id)
 			}
 		case "io":
 			if id, ok := disks[k.Subject]; ok {
@@ -237,13 +234,10 @@ func blame(r *hwreport.Report) []hwreport.Finding {
 			}
 		}
 		severity := hwreport.Warning
-		if k.Kind == "xid" || k.Kind == "memory" {
+		if k.Kind == "memory" {
 			severity = hwreport.Failure
 		}
 		subject := k.Part.Or(hwreport.ID(k.Kind, k.Subject, "machine"))
-		if k.Kind == "xid" {
-			subject += ":" + xidNumber(k.First)
-		}
 		found = append(found, hwreport.NewFinding(severity, "ras."+k.Kind, subject, fmt.Sprintf("%s (%d times)", k.First, k.Count), hwreport.Evidence{Source: kmsg, Value: k.First}))
 	}
 	if len(records) > 0 {
@@ -253,25 +247,6 @@ func blame(r *hwreport.Report) []hwreport.Finding {
 		r.GPU.Data.Devices = hwreport.Value(gpus)
 	}
 	return found
-}
-
-func xidNumber(line string) string {
-	if m := xidText().FindStringSubmatch(line); m != nil {
-		return m[2]
-	}
-	return "?"
-}
-
-func addXID(gpus []hwreport.GPUDevice, id string, k *hwreport.LogRecord) {
-	n, err := strconv.ParseInt(xidNumber(k.First), 10, 64)
-	if err != nil {
-		return
-	}
-	for i := range gpus {
-		if gpus[i].ID == id {
-			gpus[i].XIDs = hwreport.Value(append(gpus[i].XIDs.Or(nil), hwreport.XID{Number: n, Count: k.Count, Text: k.First}))
-		}
-	}
 }
 
 // readBytes reads a file of bytes, untrimmed.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/bee-os/bee/pkg/hwreport"
+	"github.com/bee-os/bee/pkg/node/audit/device"
 	"github.com/bee-os/bee/pkg/node/audit/pciids"
 	"github.com/bee-os/bee/pkg/node/audit/tree"
 )
@@ -58,6 +59,13 @@ func redactTree(t *tree.Tree, r *hwreport.Report, key []byte, list []Collector) 
 		}
 		return b
 	}
+	nvml := device.NVMLReport(hwreport.NVMLMaxSize).File()
+	t.Rewrite(func(_ string, b []byte) []byte { return b }, func(name string, b []byte) []byte {
+		if name == nvml {
+			return hwreport.RedactNVML(b, key)
+		}
+		return b
+	})
 	units := map[byte][]byte{}
 	t.Rewrite(func(name string, b []byte) []byte {
 		if name == pciids.Path { // public
@@ -98,7 +106,7 @@ func swaps(s string, key []byte) []swap {
 	h.Write([]byte(strings.ToLower(s)))
 	stream := h.Sum(nil)
 	prefix, digits := "", s
-	for _, p := range []string{"naa.", "eui.", "uuid.", "t10.", "0x", "nqn."} {
+	for _, p := range []string{"naa.", "eui.", "uuid.", "t10.", "0x", "nqn.", "GPU-", "MIG-"} {
 		if rest, ok := strings.CutPrefix(s, p); ok {
 			prefix, digits = p, rest
 		}

@@ -113,7 +113,7 @@ func TestHTML(t *testing.T) {
 			t.Errorf("the page has no %s", want)
 		}
 	}
-	for _, bad := range []string{"http:", "https:", "<script", "src=", "@import", "url("} {
+	for _, bad := range []string{"%!", "http:", "https:", "<script", "src=", "@import", "url("} {
 		if strings.Contains(page, bad) {
 			t.Errorf("the page has %s", bad)
 		}

@@ -107,7 +107,7 @@ const vendorPatience = 4 * time.Second
 // Ask puts a question to a device of this machine.
 func (l *Live) Ask(ctx context.Context, q Question) ([]byte, error) {
 	ask := map[Kind]func(Question, time.Duration) ([]byte, error){
-		NVMe: askNVMe, SCSI: askSCSI, MegaRAID: askMegaRAID, Vendor: askVendor, Ethtool: askEthtool, IPMI: l.bmc.ask, TPM: askTPM,
+		NVMe: askNVMe, SCSI: askSCSI, MegaRAID: askMegaRAID, Vendor: askVendor, NVML: askNVML, Ethtool: askEthtool, IPMI: l.bmc.ask, TPM: askTPM,
 	}[q.Kind]
 	if ask == nil {
 		return nil, fmt.Errorf("ask %s: %q is no kind of question", q.Device, q.Kind)
@@ -128,6 +128,9 @@ func (l *Live) timed(ctx context.Context, q Question, ask func(Question, time.Du
 	}
 	if q.Kind == Vendor {
 		patience = max(patience, vendorPatience)
+	}
+	if q.Kind == NVML {
+		patience = max(patience, nvmlPatience)
 	}
 	type answer struct {
 		b   []byte

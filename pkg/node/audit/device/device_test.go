@@ -100,3 +100,38 @@ func TestEveryVendorToolIsKnown(t *testing.T) {
 		t.Errorf("a program that is not there: %v", err)
 	}
 }
+
+// TestNVMLReport: only the program itself, without arguments; not in this image.
+func TestNVMLReport(t *testing.T) {
+	l := NewLive(time.Second)
+	if _, err := l.Ask(context.Background(), NVMLReport(100)); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "compat root") {
+		t.Errorf("a program that is not there: %v", err)
+	}
+	for _, q := range []Question{{Device: "bin/sh", Kind: NVML}, {Device: NVMLReport(1).Device, Kind: NVML, Request: []byte("--watch=1s")}} {
+		if _, err := l.Ask(context.Background(), q); err == nil || !strings.Contains(err.Error(), "let through") {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+}
+
+// TestRunWhole has programs that end in every way but the right one.
+func TestRunWhole(t *testing.T) {
+	sh := func(script string) []string { return []string{"/bin/sh", "-c", script} }
+	for name, c := range map[string]struct {
+		argv []string
+		says string
+	}{
+		"segfault":  {sh("kill -SEGV $$"), "x did not end well: signal: segmentation fault"},
+		"status":    {sh("echo partly; echo first >&2; echo why >&2; exit 3"), "x did not end well: exit status 3: first"},
+		"too much":  {sh("echo 0123456789"), "x wrote more than 8 bytes"},
+		"hang":      {sh("echo {; exec sleep 60"), "x does not end: timed out after 300ms"},
+		"no loader": {[]string{"/no/such"}, "x does not start"},
+	} {
+		if _, err := runWhole("x", c.argv, 8, 300*time.Millisecond); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+	if b, err := runWhole("x", sh("echo {}"), 8, time.Minute); err != nil || string(b) != "{}\n" {
+		t.Errorf("%q %v", b, err)
+	}
+}

@@ -60,22 +60,32 @@ func askVendor(q Question, patience time.Duration) ([]byte, error) {
 	if _, err := os.Stat(file); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, file, args...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = "/", []string{"PATH=/bin:/usr/bin", "LC_ALL=C"}, 100*time.Millisecond
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &capped{&out, q.Reply}, &capped{&said, 4096}
-	err := cmd.Run()
+	out, said, err := execute(append([]string{file}, args...), q.Reply, patience)
 	switch {
-	case ctx.Err() != nil:
-		return nil, TimedOut(patience)
+	case errors.Is(err, ErrTimeout):
+		return nil, err
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s does not start: it wants a C library that the image has not", program)
-	case err != nil && out.Len() == 0:
-		return nil, fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(said.Bytes()))
+	case err != nil && len(out) == 0:
+		return nil, fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(said))
 	}
-	return out.Bytes(), nil // some end with a status although they told all
+	return out, nil // some end with a status although they told all
+}
+
+// execute runs a program with nothing of our environment, for so long and no
+// longer. It returns the first bytes of what it wrote and of what it complained.
+func execute(argv []string, most int, patience time.Duration) (out, said []byte, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = "/", []string{"PATH=/bin:/usr/bin", "LC_ALL=C"}, 100*time.Millisecond
+	var wrote, complained bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &capped{&wrote, most}, &capped{&complained, 4096}
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		err = TimedOut(patience)
+	}
+	return wrote.Bytes(), complained.Bytes(), err
 }
 
 // capped keeps the first bytes of what is written.
