@@ -66,6 +66,7 @@ var Codes = []Code{
 	{"network.half-duplex", "a link runs at half duplex"},
 	{"network.transceiver-alarm", "a transceiver is outside its limits"},
 	{"gpu.no-driver", "an accelerator has no driver and cannot be tested"},
+	{"gpu.driver-not-loaded", "a module of NVIDIA's driver would not load, or something that it needs is missing"},
 	{"gpu.lost", "a GPU fell off the bus: neither driver nor configuration space reach it"},
 	{"gpu.not-in-nvml", "a GPU that is on the bus and has a driver, and that NVML does not list or cannot open"},
 	{"gpu.nvml-failed", "nvmlreport hung, crashed or wrote what is no report: the GPUs are known from the bus alone"},

@@ -4,7 +4,8 @@ package hwreport
 // or not. Sources: /sys/bus/pci, /proc/driver/nvidia, NVML.
 type GPU struct {
 	Devices Field[[]GPUDevice] `json:"devices"`
-	NVIDIA  Field[GPUDriver]   `json:"nvidia"` // absent: no GPU of NVIDIA, or its driver serves none
+	NVIDIA  Field[GPUDriver]   `json:"nvidia"`      // absent: no GPU of NVIDIA, or its driver serves none
+	Load    Field[GPULoad]     `json:"driver_load"` // absent: nothing on this system loads it as bee does
 }
 
 // GPUDriver is NVIDIA's driver: its modules and its library, which have to be of

@@ -24,9 +24,10 @@ func gpu(ctx context.Context, m Machine, out *hwreport.GPU) ([]hwreport.Finding,
 		return nil, s.err
 	}
 	out.NVIDIA = hwreport.Absent[hwreport.GPUDriver]()
+	load, found := driverLoad(m)
+	out.Load = load
 	var list []hwreport.GPUDevice
 	var mine []int // which are NVIDIA's
-	var found []hwreport.Finding
 	for _, d := range s.devices {
 		if class := d.Class.Or(""); d.VirtualFunction || !strings.HasPrefix(class, "03") && !strings.HasPrefix(class, "12") && !strings.HasPrefix(class, "0b40") {
 			continue
@@ -48,7 +49,7 @@ func gpu(ctx context.Context, m Machine, out *hwreport.GPU) ([]hwreport.Finding,
 	}
 	if list == nil {
 		out.Devices = hwreport.Absent[[]hwreport.GPUDevice]()
-		return nil, nil
+		return found, nil
 	}
 	gpus := make([]*hwreport.GPUDevice, len(mine))
 	for i, at := range mine {

@@ -33,6 +33,14 @@ func Args(root fs.FS, program string, args ...string) ([]string, error) {
 	if _, err := fs.Stat(root, file); err != nil {
 		return nil, fmt.Errorf("find %s in the compat root: %w", program, err)
 	}
+	return Served(root, "/"+file, args...)
+}
+
+// Served is the command line that starts a program which lies anywhere, by its
+// absolute path, with the libraries of the compat root. The error wraps
+// fs.ErrNotExist where the image has no compat root.
+func Served(root fs.FS, file string, args ...string) ([]string, error) {
+	program := path.Base(file)
 	for _, name := range loaders {
 		loader := path.Join(Lib, name)
 		_, err := fs.Stat(root, loader)
@@ -42,7 +50,7 @@ func Args(root fs.FS, program string, args ...string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find the loader of %s: %w", program, err)
 		}
-		return append([]string{"/" + loader, "--argv0", program, "--library-path", "/" + Lib, "/" + file}, args...), nil
+		return append([]string{"/" + loader, "--argv0", program, "--library-path", "/" + Lib, file}, args...), nil
 	}
 	return nil, fmt.Errorf("find the loader of %s: %s has none of %v: %w", program, Lib, loaders, fs.ErrNotExist)
 }

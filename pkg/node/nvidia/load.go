@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bee-os/bee/pkg/kmod"
+	"github.com/bee-os/bee/pkg/node/nvidia/nvstate"
 )
 
 // machine is what loading acts on. Tests bring one of their own.
@@ -36,8 +37,8 @@ const mostLines = 20
 
 // load does what the plan says and tells what became of it. The error names
 // every failure, with the kernel's own words.
-func (m machine) load(ctx context.Context, p Plan) (State, error) {
-	s := State{GPUs: p.GPUs, Image: p.Driver.Version, Flavor: p.Driver.Flavor}
+func (m machine) load(ctx context.Context, p Plan) (nvstate.State, error) {
+	s := nvstate.State{GPUs: p.GPUs, Image: p.Driver.Version, Flavor: p.Driver.Flavor}
 	problem := func(err error) {
 		if err != nil {
 			s.Problems = append(s.Problems, err.Error())
@@ -54,7 +55,7 @@ func (m machine) load(ctx context.Context, p Plan) (State, error) {
 		// own words: all are tried.
 		s.Modules = append(s.Modules, m.module(file))
 	}
-	if len(s.failed()) < len(s.Modules) {
+	if len(s.Failed()) < len(s.Modules) {
 		nodes, err := Nodes(m.root)
 		problem(err)
 		for _, n := range nodes {
@@ -71,13 +72,13 @@ func (m machine) load(ctx context.Context, p Plan) (State, error) {
 			problem(err)
 		}
 	}
-	return s, s.err()
+	return s, failures(s)
 }
 
 // module inserts one.
-func (m machine) module(file string) Module {
+func (m machine) module(file string) nvstate.Module {
 	name := moduleName(file)
-	r := Module{Name: name, File: "/" + file, Options: m.options(name)}
+	r := nvstate.Module{Name: name, File: "/" + file, Options: m.options(name)}
 	var err error
 	if m.forbids(name) {
 		err = errors.New("it is blacklisted by a kernel parameter")
@@ -127,10 +128,10 @@ func about(lines []string) []string {
 	return kept
 }
 
-// err says what failed; nil where nothing did.
-func (s State) err() error {
+// failures says what failed; nil where nothing did.
+func failures(s nvstate.State) error {
 	var errs []error
-	for _, m := range s.failed() {
+	for _, m := range s.Failed() {
 		text := fmt.Sprintf("load %s: %s", m.File, m.Error)
 		if i := slices.IndexFunc(m.Kernel, telling); i >= 0 {
 			text += "; the kernel says: " + m.Kernel[i]

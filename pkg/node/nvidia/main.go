@@ -20,6 +20,7 @@ import (
 	"github.com/bee-os/bee/pkg/node/compat"
 	"github.com/bee-os/bee/pkg/node/kmsg"
 	"github.com/bee-os/bee/pkg/node/modload"
+	"github.com/bee-os/bee/pkg/node/nvidia/nvstate"
 	"github.com/bee-os/bee/pkg/node/supervise/notify"
 )
 
@@ -57,7 +58,7 @@ func loadMain(force bool, stdout, stderr io.Writer) int {
 	plan, err := MakePlan(root, params.NVIDIAModeset, force)
 	if errors.Is(err, ErrNoGPU) || errors.Is(err, ErrNoDriver) {
 		fmt.Fprintf(stdout, "nvidia: %v\n", err)
-		if werr := (State{GPUs: plan.GPUs, Nothing: err.Error()}).write("/"); werr != nil {
+		if werr := (nvstate.State{GPUs: plan.GPUs, Nothing: err.Error()}).Write("/"); werr != nil {
 			fmt.Fprintf(stderr, "nvidia: %v\n", werr)
 		}
 		notify.Skipped(err.Error())
@@ -73,7 +74,7 @@ func loadMain(force bool, stdout, stderr io.Writer) int {
 		return 1
 	}
 	state, err := m.load(context.Background(), plan)
-	err = errors.Join(err, state.write("/"))
+	err = errors.Join(err, state.Write("/"))
 	if err != nil {
 		fmt.Fprintf(stderr, "nvidia: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nnvidia: "))
 		return 1
@@ -163,7 +164,7 @@ func persistence(ctx context.Context) (string, error) {
 }
 
 func status(stdout, stderr io.Writer) int {
-	s, err := ReadState(os.DirFS("/"))
+	s, err := nvstate.Read(os.DirFS("/"))
 	if err != nil {
 		fmt.Fprintf(stderr, "nvidia: %v\n", err)
 		return 1

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/node/modload"
+	"github.com/bee-os/bee/pkg/node/nvidia/nvstate"
 )
 
 // tree is a machine with one GPU and an image that carries a driver.
@@ -198,7 +199,7 @@ func TestLoadFailures(t *testing.T) {
 			if !slices.Contains(*did, c.did) {
 				t.Errorf("it did not %s: %q", c.did, *did)
 			}
-			if len(s.failed())+len(s.Problems) == 0 {
+			if len(s.Failed())+len(s.Problems) == 0 {
 				t.Errorf("the state tells of no failure: %+v", s)
 			}
 		})
@@ -207,21 +208,21 @@ func TestLoadFailures(t *testing.T) {
 
 func TestState(t *testing.T) {
 	dir := t.TempDir()
-	s := State{GPUs: []string{"0000:01:00.0"}, Nothing: ErrNoDriver.Error()}
-	if err := s.write(dir); err != nil {
+	s := nvstate.State{GPUs: []string{"0000:01:00.0"}, Nothing: ErrNoDriver.Error()}
+	if err := s.Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	got, err := ReadState(os.DirFS(dir))
+	got, err := nvstate.Read(os.DirFS(dir))
 	if err != nil || got.Nothing != s.Nothing || got.Modules == nil {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := ReadState(fstest.MapFS{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := nvstate.Read(fstest.MapFS{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, StatePath), []byte("{"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, nvstate.Path), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadState(os.DirFS(dir)); err == nil || !strings.Contains(err.Error(), StatePath) {
+	if _, err := nvstate.Read(os.DirFS(dir)); err == nil || !strings.Contains(err.Error(), nvstate.Path) {
 		t.Error(err)
 	}
 }

@@ -64,6 +64,9 @@ func Run(ctx context.Context, n Node) []Result {
 	add("modules", true, detail, err)
 	detail, err = audit(n.Root)
 	add("audit", true, detail, err)
+	if i := slices.IndexFunc(list, func(s control.Status) bool { return s.Name == "nvidia" }); i >= 0 && list[i].State != control.Disabled {
+		nvidiaChecks(n.Root, add)
+	}
 	return all
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/supervise/control"
 )
@@ -49,6 +50,8 @@ func good(t *testing.T) (Node, fstest.MapFS) {
 	files := fstest.MapFS{
 		"run/bee/net.json":     {Data: []byte(`{"interfaces":[{"name":"eth0","carrier":true,"addresses":["192.0.2.2/24"]}]}`)},
 		"run/bee/modules.json": {Data: []byte(`{"complete":true}`)},
+		"run/bee/nvidia.json":  {Data: []byte(`{"gpus":[],"nothing":"no NVIDIA GPU"}`)},
+		bom.Path:               {Data: []byte(`{"schema":1,"name":"bee"}`)},
 		hwreport.Path:          {Data: report, Mode: 0o644},
 	}
 	n := Node{Root: files, SSH: sshd(t, "SSH-2.0-bee\r\n"), Services: func(context.Context) ([]control.Status, error) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bee-os/bee/pkg/bom"
+	"github.com/bee-os/bee/pkg/node/compat"
 )
 
 // Vendor runs a program of a hardware's maker, where one is in the image.
@@ -61,11 +62,18 @@ func askVendor(q Question, patience time.Duration) ([]byte, error) {
 		return nil, err
 	}
 	out, said, err := execute(append([]string{file}, args...), q.Reply, patience)
+	if errors.Is(err, fs.ErrNotExist) {
+		// The program is there, so it is its loader that is not: it was made for
+		// glibc, which the compat root has.
+		if argv, cerr := compat.Served(os.DirFS("/"), file, args...); cerr == nil {
+			out, said, err = execute(argv, q.Reply, patience)
+		}
+	}
 	switch {
 	case errors.Is(err, ErrTimeout):
 		return nil, err
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s does not start: it wants a C library that the image has not", program)
+		return nil, fmt.Errorf("%s does not start: it wants a C library that the image has not; build the image with the program in vendor-tools", program)
 	case err != nil && len(out) == 0:
 		return nil, fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(said))
 	}

@@ -1,4 +1,7 @@
-package nvidia
+// Package nvstate is what the nvidia service tells the rest of the node: which
+// of the driver's modules it loaded, what the kernel answered, and what else went
+// wrong. One JSON file, written atomically; the audit and the smoke test read it.
+package nvstate
 
 import (
 	"encoding/json"
@@ -8,9 +11,8 @@ import (
 	"path/filepath"
 )
 
-// StatePath is where the service tells what became of the driver, relative to
-// the root.
-const StatePath = "run/bee/nvidia.json"
+// Path is where the file lies, relative to the root.
+const Path = "run/bee/nvidia.json"
 
 // State is what became of it.
 type State struct {
@@ -35,22 +37,22 @@ type Module struct {
 	Kernel  []string `json:"kernel,omitempty"` // what the kernel's log said meanwhile
 }
 
-// ReadState reads the state below root. Before the service ran the error wraps
+// Read reads the state below root. Before the service ran the error wraps
 // fs.ErrNotExist.
-func ReadState(root fs.FS) (State, error) {
+func Read(root fs.FS) (State, error) {
 	var s State
-	text, err := fs.ReadFile(root, StatePath)
+	text, err := fs.ReadFile(root, Path)
 	if err != nil {
 		return s, fmt.Errorf("read what became of the NVIDIA driver: %w", err)
 	}
 	if err := json.Unmarshal(text, &s); err != nil {
-		return s, fmt.Errorf("read what became of the NVIDIA driver: parse %s: %w", StatePath, err)
+		return s, fmt.Errorf("read what became of the NVIDIA driver: parse %s: %w", Path, err)
 	}
 	return s, nil
 }
 
-// write writes the state below root, whole or not at all.
-func (s State) write(root string) error {
+// Write writes the state below root, a directory, whole or not at all.
+func (s State) Write(root string) error {
 	if s.Modules == nil {
 		s.Modules = []Module{}
 	}
@@ -61,7 +63,7 @@ func (s State) write(root string) error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(root, StatePath)
+	name := filepath.Join(root, Path)
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
@@ -71,8 +73,8 @@ func (s State) write(root string) error {
 	return os.Rename(name+".new", name)
 }
 
-// failed is the modules that would not load.
-func (s State) failed() []Module {
+// Failed is the modules that would not load.
+func (s State) Failed() []Module {
 	var list []Module
 	for _, m := range s.Modules {
 		if !m.Loaded {
