@@ -58,7 +58,7 @@ type GPURemapSpare struct {
 type NVLink struct {
 	Link          int64         `json:"link"`
 	Up            Field[bool]   `json:"up"`             // nvmlDeviceGetNvLinkState
-	Version       Field[int64]  `json:"version"`        // NVML's number of it, nvmlDeviceGetNvLinkVersion
+	Version       Field[string] `json:"version"`        // "4.0", nvmlDeviceGetNvLinkVersion
 	Speed         Field[int64]  `json:"speed_mbytes_s"` // each way, NVML_FI_DEV_NVLINK_GET_SPEED
 	RemoteKind    Field[string] `json:"remote_kind"`    // "gpu", "switch", "npu", nvmlDeviceGetNvLinkRemoteDeviceType
 	RemoteAddress Field[string] `json:"remote_address"` // nvmlDeviceGetNvLinkRemotePciInfo

@@ -116,7 +116,9 @@ func (s *summary) gpus(g GPU) {
 					lo = t
 				}
 				hi = max(hi, t)
-				warm = fmt.Sprintf("%d to %d °C", lo, hi)
+				if warm = fmt.Sprintf("%d °C", lo); hi > lo {
+					warm = fmt.Sprintf("%d to %d °C", lo, hi)
+				}
 			}
 			if v.Error != "" {
 				bad++

@@ -109,7 +109,10 @@ func (a *asker) nvlinks() hwreport.Field[[]hwreport.NVLink] {
 		count := func(c nvml.NvLinkErrorCounter) hwreport.Field[int64] {
 			return number(a, "nvmlDeviceGetNvLinkErrorCounter", func() (uint64, nvml.Return) { return a.GetNvLinkErrorCounter(n, c) })
 		}
-		link.Version = number(a, "nvmlDeviceGetNvLinkVersion", func() (uint32, nvml.Return) { return a.GetNvLinkVersion(n) })
+		link.Version = named(a, "nvmlDeviceGetNvLinkVersion", func() (uint32, nvml.Return) { return a.GetNvLinkVersion(n) }, map[uint32]string{
+			uint32(nvml.NVLINK_VERSION_1_0): "1.0", uint32(nvml.NVLINK_VERSION_2_0): "2.0", uint32(nvml.NVLINK_VERSION_2_2): "2.2", uint32(nvml.NVLINK_VERSION_3_0): "3.0",
+			uint32(nvml.NVLINK_VERSION_3_1): "3.1", uint32(nvml.NVLINK_VERSION_4_0): "4.0", uint32(nvml.NVLINK_VERSION_5_0): "5.0", uint32(nvml.NVLINK_VERSION_6_0): "6.0",
+		})
 		link.Speed = a.field(nvml.FI_DEV_NVLINK_GET_SPEED, n)
 		link.RemoteKind = named(a, "nvmlDeviceGetNvLinkRemoteDeviceType", func() (nvml.IntNvLinkDeviceType, nvml.Return) { return a.GetNvLinkRemoteDeviceType(n) },
 			map[nvml.IntNvLinkDeviceType]string{nvml.NVLINK_DEVICE_TYPE_GPU: "gpu", nvml.NVLINK_DEVICE_TYPE_IBMNPU: "npu", nvml.NVLINK_DEVICE_TYPE_SWITCH: "switch", nvml.NVLINK_DEVICE_TYPE_UNKNOWN: "unknown"})

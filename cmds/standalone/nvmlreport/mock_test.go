@@ -124,7 +124,7 @@ func newGPU(i int) *mock.Device {
 			}
 			return nvml.FEATURE_ENABLED, supported
 		},
-		GetNvLinkVersionFunc:          func(int) (uint32, nvml.Return) { return 7, supported },
+		GetNvLinkVersionFunc:          func(int) (uint32, nvml.Return) { return 6, supported },
 		GetNvLinkRemoteDeviceTypeFunc: func(int) (nvml.IntNvLinkDeviceType, nvml.Return) { return nvml.NVLINK_DEVICE_TYPE_SWITCH, supported },
 		GetNvLinkRemotePciInfoFunc:    func(n int) (nvml.PciInfo, nvml.Return) { return pciInfo(uint32(0x05 + n%4)), supported },
 		GetNvLinkErrorCounterFunc:     func(int, nvml.NvLinkErrorCounter) (uint64, nvml.Return) { return 0, supported },

@@ -386,3 +386,27 @@ func FuzzNVML(f *testing.F) {
 		}
 	})
 }
+
+// TestXIDs triages numbers that are known, unknown and impossible, of a GPU that
+// is on the bus and of one that is not.
+func TestXIDs(t *testing.T) {
+	root := gpuServer(false).(fstest.MapFS)
+	sysfs{root}.file("dev/kmsg", strings.Join([]string{
+		"4,1,1,-;NVRM: Xid (PCI:0000:14:00): 13, pid=77, name=python3, Graphics Exception", "4,2,2,-;NVRM: Xid (PCI:0000:14:00): 45, pid=77, Ch 00000010",
+		"4,3,3,-;NVRM: Xid (PCI:0000:15:00): 9999, something new", "4,4,4,-;NVRM: Xid (PCI:0000:15:00): 99999999999999999999, nonsense", "4,5,5,-;NVRM: Xid (PCI:0000:99:00): 79, GPU has fallen off the bus.",
+	}, "\n"))
+	r := look(root, nvmlSays(eightGPUs(t)))
+	for id, want := range map[string]string{
+		"ras.xid@pci:0000:10/01.1/00.0/01.0/00.0:13": "warning the application's fault", "ras.xid@pci:0000:10/01.1/00.0/01.0/00.0:45": "info nothing", "ras.xid@pci:0000:10/01.1/00.0/02.0/00.0:9999": "warning XID 9999, which",
+		"ras.xid@pci:0000:10/01.1/00.0/02.0/00.0:-1": "warning look the number up", "ras.xid@xid:0000:99:00:79": "failure check power", "gpu.lost@xid:0000:99:00": "failure the GPU at 0000:99:00.0 fell off the bus",
+	} {
+		severity, text, _ := strings.Cut(want, " ")
+		if f := find(r, id); f == nil || string(f.Severity) != severity || !strings.Contains(f.Message, text) {
+			t.Errorf("%s: %+v, want %s", id, f, want)
+		}
+	}
+	list := r.GPU.Data.Devices.Or(nil)
+	if x := list[1].XIDs.Or(nil); len(x) != 2 || x[0].Severity != hwreport.Warning || x[1].Action != hwreport.XIDNothing {
+		t.Errorf("%+v", x)
+	}
+}

@@ -9,10 +9,11 @@ import (
 )
 
 // xidText is how NVIDIA's driver writes an XID to the kernel's log, with the
-// GPU's place on the bus with or without a function:
+// GPU's place on the bus with or without a function, and in old releases
+// without the word PCI:
 //
 //	NVRM: Xid (PCI:0000:3b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.
-var xidText = pattern(`NVRM: Xid \(PCI:([0-9a-fA-F:.]+)\): *(\d+)`)
+var xidText = pattern(`NVRM: Xid \((?:PCI:)?([0-9a-fA-F:.]+)\): *(\d+)`)
 
 // fallenOff is the XID of a GPU that the driver cannot reach any more.
 const fallenOff = 79
@@ -39,8 +40,8 @@ func xidAddress(subject string) string {
 // triage tells what an XID means and what to do, and hangs it on its GPU.
 func triage(gpus []hwreport.GPUDevice, k *hwreport.LogRecord) []hwreport.Finding {
 	n, ok := xidNumber(k.First)
-	if !ok {
-		return nil
+	if !ok { // a number that none can be
+		n = -1
 	}
 	kind, _ := hwreport.XIDOf(n)
 	id := k.Part.Or("")

@@ -38,7 +38,7 @@ func TestKernelLog(t *testing.T) {
 		" SUBSYSTEM=edac", "4,3,3,-;NVRM: Xid (PCI:0000:3b:00): 63, pid=1, Row Remapper",
 		"3,4,4,-;{1}[Hardware Error]: Hardware error from APEI Generic Hardware Error Source: 4",
 		"3,5,5,-;blk_update_request: I/O error, dev sdb, sector 123", "3,6,6,-;critical medium error, dev sdc, sector 5 op 0x0:(READ)",
-		"4,7,7,-;nvme nvme1: I/O 12 QID 3 timeout, aborting", "3,8,8,-;ata3.00: exception Emask 0x0 SAct 0x0 SErr 0x0 action 0x6 frozen",
+		"4,7,7,-;NVRM: Xid (0000:af:00): 31, Ch 00000010", "4,7,7,-;nvme nvme1: I/O 12 QID 3 timeout, aborting", "3,8,8,-;ata3.00: exception Emask 0x0 SAct 0x0 SErr 0x0 action 0x6 frozen",
 		"2,9,9,-;CPU12: Core temperature above threshold, cpu clock throttled", "3,10,10,-;INFO: task md0_raid1:123 blocked for more than 120 seconds.",
 		"0,11,11,-;watchdog: BUG: soft lockup - CPU#3 stuck for 22s!", "3,12,12,-;Memory failure: 0x1234: recovery action for dirty page: Recovered",
 		"6,13,13,-;nvme nvme0: pci function 0000:01:00.0", "6,14,14,-;ata1: SATA max UDMA/133",
@@ -48,7 +48,7 @@ func TestKernelLog(t *testing.T) {
 	for _, r := range records {
 		got = append(got, r.Kind+":"+r.Subject)
 	}
-	want := []string{"edac:CPU_SrcID#1_MC#0_Chan#0_DIMM#0", "edac:P1-DIMMA1", "xid:0000:3b:00", "ghes:4", "io:sdb", "io:sdc", "io:nvme1", "io:ata3.00", "thermal:12", "hang:md0_raid1:123", "hang:3", "memory:0x1234"}
+	want := []string{"edac:CPU_SrcID#1_MC#0_Chan#0_DIMM#0", "edac:P1-DIMMA1", "xid:0000:3b:00", "ghes:4", "io:sdb", "io:sdc", "xid:0000:af:00", "io:nvme1", "io:ata3.00", "thermal:12", "hang:md0_raid1:123", "hang:3", "memory:0x1234"}
 	if !slices.Equal(got, want) || previous != nil {
 		t.Errorf("%q\nwant %q, %v", got, want, previous)
 	}
