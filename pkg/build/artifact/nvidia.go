@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/bee-os/bee/pkg/bom"
@@ -71,8 +72,9 @@ func (c Config) extra(ctx context.Context, l *lock.File, store *debian.Store, k 
 	var x initrd.Extra
 	root := compat.Config{Machine: machines[c.Arch], Served: served, Programs: map[string]string{}}
 	groups := []string{"compat"}
+	var wanted []string // firmware
 	if on {
-		if err := c.addDriver(ctx, l, k, &x); err != nil {
+		if wanted, err = c.addDriver(ctx, l, k, &x); err != nil {
 			return initrd.Extra{}, err
 		}
 		if err := c.compileOurs(ctx, l, root.Programs); err != nil {
@@ -98,6 +100,11 @@ func (c Config) extra(ctx context.Context, l *lock.File, store *debian.Store, k 
 	if on {
 		if err := findPrograms(root); err != nil {
 			return initrd.Extra{}, err
+		}
+	}
+	for _, w := range wanted {
+		if file := path.Join("lib/firmware", w) + firmware.Suffix; !slices.ContainsFunc(x.Firmware, func(f initrd.File) bool { return f.Path == file }) {
+			return initrd.Extra{}, fmt.Errorf("add the GPUs' firmware: the driver asks for %s, and no package of the group nvidia in %s has it", w, lock.Name)
 		}
 	}
 	files, err := compat.Build(root)
@@ -132,27 +139,27 @@ func (c Config) vendorPrograms() (map[string]string, error) {
 	return found, nil
 }
 
-// addDriver adds the kernel modules.
-func (c Config) addDriver(ctx context.Context, l *lock.File, k *kernel.Kernel, x *initrd.Extra) error {
+// addDriver adds the kernel modules and returns the firmware that they want.
+func (c Config) addDriver(ctx context.Context, l *lock.File, k *kernel.Kernel, x *initrd.Extra) ([]string, error) {
 	flavor, err := driver.FlavorNamed(c.NVIDIAFlavor)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d := driver.Config{Lock: l, Arch: c.Arch, Flavor: flavor, Kernel: k.Entry, Release: k.Release,
 		Patches: os.DirFS(filepath.Join(c.Root, "kernel-config", "patches")), Cache: c.Cache, Jobs: runtime.NumCPU(), Progress: c.Progress}
 	built, err := driver.Build(ctx, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if built, err = built.Pack(ctx, d, driver.Pair{Key: c.ModuleKey, Cert: c.ModuleCert}); err != nil {
-		return err
+		return nil, err
 	}
 	for _, f := range built.Files {
 		x.Modules = append(x.Modules, initrd.File{Path: path.Join(bom.DriverDir, filepath.Base(f)), Source: f})
 	}
 	x.Driver = &bom.NVIDIA{Version: built.Version, Flavor: built.Flavor, Depends: built.Depends, Signer: built.Signer}
 	x.Inputs = append(x.Inputs, built.Source, built.Headers)
-	return nil
+	return built.Firmware, nil
 }
 
 // compileOurs compiles bee's own programs of the compat root.

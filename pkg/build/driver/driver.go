@@ -84,15 +84,16 @@ type Config struct {
 
 // Driver is a built one.
 type Driver struct {
-	Version string   // NVIDIA's release: 550.163.01
-	Flavor  string   // its name
-	Files   []string // module files in the order in which they are loaded
-	Source  lock.Entry
-	Headers lock.Entry
-	Inputs  []lock.Entry // source, headers, compiler and what those need
-	Cached  bool         // nothing had to be built
-	Depends []string     // modules of the kernel's own that they need, or want before them
-	Signer  string       // subject of the certificate whose key signed them; empty: nobody
+	Version  string   // NVIDIA's release: 550.163.01
+	Flavor   string   // its name
+	Files    []string // module files in the order in which they are loaded
+	Source   lock.Entry
+	Headers  lock.Entry
+	Inputs   []lock.Entry // source, headers, compiler and what those need
+	Cached   bool         // nothing had to be built
+	Depends  []string     // modules of the kernel's own that they need, or want before them
+	Firmware []string     // files that they ask for, relative to /lib/firmware
+	Signer   string       // subject of the certificate whose key signed them; empty: nobody
 }
 
 // ErrNotPinned is wrapped where bee.lock has no driver for an architecture.
@@ -132,31 +133,32 @@ func Build(ctx context.Context, c Config) (Driver, error) {
 			return Driver{}, fmt.Errorf("build NVIDIA driver %s (%s) for kernel %s: %w", p.version, c.Flavor.Name, c.Release, err)
 		}
 	}
-	d.Depends, err = depends(d.Files)
+	d.Depends, d.Firmware, err = wants(d.Files)
 	return d, err
 }
 
-// depends is what the modules name as needed, or wanted before them, and are
-// not themselves (modinfo: depends, softdep).
-func depends(files []string) ([]string, error) {
+// wants is what the modules name as needed, or wanted before them, and are not
+// themselves, and the firmware that they name (modinfo: depends, softdep,
+// firmware).
+func wants(files []string) (depends, firmware []string, err error) {
 	ours := make(map[string]bool)
 	for _, m := range Modules {
 		ours[kmod.Normalize(m)] = true
 	}
-	var list []string
 	for _, name := range files {
 		info, err := readModinfo(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, d := range slices.Concat(info.SoftPre, info.Depends) {
-			if d = kmod.Normalize(d); d != "" && !ours[d] && !slices.Contains(list, d) {
-				list = append(list, d)
+			if d = kmod.Normalize(d); d != "" && !ours[d] && !slices.Contains(depends, d) {
+				depends = append(depends, d)
 			}
 		}
+		firmware = append(firmware, info.Firmware...)
 	}
-	slices.Sort(list)
-	return list, nil
+	slices.Sort(depends)
+	return depends, firmware, nil
 }
 
 func readModinfo(name string) (kmod.Modinfo, error) {

@@ -1,6 +1,8 @@
 package services
 
 import (
+	"time"
+
 	"github.com/bee-os/bee/pkg/bootparam"
 	"github.com/bee-os/bee/pkg/node/supervise"
 )
@@ -14,6 +16,8 @@ func nvidia(p bootparam.Params) supervise.Service {
 		Kind:    supervise.Oneshot,
 		Command: []string{"/bin/nvidia", "load"},
 		After:   []string{"network", "sshd"},
+		// Eight GPUs take seconds each to come up; the audit waits for the order.
+		StartTimeout: 90 * time.Second,
 	}
 	if p.NVIDIAOff {
 		s.Disabled = "bee.nvidia=off"
