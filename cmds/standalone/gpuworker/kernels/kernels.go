@@ -1,0 +1,127 @@
+// Package kernels holds what gpuworker runs on a GPU: sources in the C that
+// clang compiles for NVIDIA's GPUs without their toolkit, and the PTX made of
+// them, which the driver compiles for the GPU that it finds. The same sources
+// compile for the host, where the tests try them.
+//
+// The PTX is remade, in this folder, by Compile's command line; a test holds
+// what is committed against the sources.
+package kernels
+
+import _ "embed"
+
+// Modules, as PTX.
+var (
+	//go:embed base.ptx
+	base string
+	//go:embed tensor.ptx
+	tensor string
+)
+
+// Module is one file of PTX.
+type Module struct {
+	Name    string // of the source and the PTX, without their endings
+	PTX     string
+	Arch    string // what clang compiles for; the driver takes any later one
+	Version string // of the PTX ISA; driver 550 knows up to 8.4
+	Major   int    // compute capability that it takes at least
+	Kernels []Kernel
+}
+
+// Kernel is one entry point of a module. All parameters have 64 bits.
+type Kernel struct {
+	Name   string
+	Params int
+	Shared int // bytes of dynamic shared memory
+}
+
+// Threads is how many a block of any kernel has.
+const Threads = 256
+
+// Modules lists them.
+func Modules() []Module {
+	// (rows + columns) · bytes a row · stages; see tensor.cu.
+	const four, three = (128 + 256) * 64 * 4, (128 + 256) * 128 * 3
+	return []Module{
+		{"base", base, "sm_70", "6.3", 7, []Kernel{
+			{"fill", 4, 0}, {"compare", 5, 0}, {"memory", 8, 0}, {"product_f32", 6, 0}, {"product_f64", 6, 0},
+		}},
+		{"tensor", tensor, "sm_80", "7.0", 8, []Kernel{
+			{"product_bf16_64", 6, four}, {"product_bf16_128", 6, three},
+			{"product_f16_64", 6, four}, {"product_f16_128", 6, three},
+			{"product_tf32_64", 6, four}, {"product_tf32_128", 6, three},
+		}},
+	}
+}
+
+// Compiler is the clang whose PTX is committed. Another one's differs in
+// wording.
+const Compiler = "clang-19"
+
+// Compile is the command line, behind the compiler's name, that makes a
+// module's PTX from its source in the same folder.
+func Compile(m Module) []string {
+	feature := "+ptx" + m.Version[:1] + m.Version[2:]
+	return []string{"-x", "cuda", "--cuda-device-only", "--cuda-gpu-arch=" + m.Arch, "-nocudainc", "-nocudalib", "-nostdinc",
+		"-Xclang", "-target-feature", "-Xclang", feature, "-O3", "-S", "-Wall", "-Werror", "-o", m.Name + ".ptx", m.Name + ".cu"}
+}
+
+// Kinds of operands that the kernel fill makes.
+const (
+	F32 = iota
+	BF16
+	F16
+	F64
+)
+
+// Operand is 32-bit word i of what the kernel fill writes (base.cu), so that
+// the host can check a product without reading operands back.
+func Operand(kind, seed uint32, i uint64) uint32 {
+	h := mix(uint32(i)*2654435761 ^ seed)
+	switch kind {
+	case BF16:
+		return h&0x83ff83ff | 0x3c003c00
+	case F16:
+		return h&0x9fff9fff | 0x20002000
+	case F64:
+		if i&1 == 0 {
+			return h
+		}
+		return h&0x807fffff | 0x3f800000
+	}
+	return h&0x83ffffff | 0x3c000000
+}
+
+// mix is the finaliser of MurmurHash3.
+func mix(h uint32) uint32 {
+	h ^= h >> 16
+	h *= 0x85ebca6b
+	h ^= h >> 13
+	h *= 0xc2b2ae35
+	return h ^ h>>16
+}
+
+// Patterns of the kernel memory.
+const (
+	Constant = iota
+	Walking
+	Address
+	Random
+)
+
+// What the kernel memory does.
+const (
+	Write = iota
+	Check
+	CheckWrite
+)
+
+// Where things lie in a log of errors, in 64-bit words (gpu.h).
+const (
+	LogErrors = iota
+	LogNaNs
+	LogCount
+	LogBits
+	LogFirst
+	LogKept  = 16
+	LogBytes = (LogFirst + 2*LogKept) * 8
+)
