@@ -16,10 +16,11 @@ INLINE DEVICE u32 mix(u32 h) {
 #define BF16 1
 #define F16 2
 #define F64 3
+#define TF32 4
 
 // operand is 32-bit word i of an operand. Numbers have either sign, any
 // mantissa and one of eight exponents up to that of 1: no bit stands still, so
-// that power is drawn, and no sum overflows. operand.go makes the same numbers.
+// that power is drawn, and no sum overflows. Operand in kernels.go makes the same.
 INLINE DEVICE u32 operand(u32 kind, u32 seed, u64 i) {
 	u32 h = mix((u32)i * 2654435761u ^ seed);
 	switch (kind) {
@@ -27,6 +28,9 @@ INLINE DEVICE u32 operand(u32 kind, u32 seed, u64 i) {
 		return (h & 0x83ff83ff) | 0x3c003c00;
 	case F16:
 		return (h & 0x9fff9fff) | 0x20002000;
+	case TF32: // the tensor cores take no more of the mantissa
+		h &= ~0x1fffu;
+		break;
 	case F64: // little endian: the second word has sign and exponent
 		return i & 1 ? (h & 0x807fffff) | 0x3f800000 : h;
 	}

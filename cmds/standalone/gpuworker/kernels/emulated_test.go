@@ -166,7 +166,7 @@ func TestMemory(t *testing.T) {
 // TestOperand holds the kernel's numbers against Operand.
 func TestOperand(t *testing.T) {
 	run := emulated(t)
-	for _, kind := range []uint32{F32, BF16, F16, F64} {
+	for _, kind := range []uint32{F32, BF16, F16, F64, TF32} {
 		out, err := run("operand", fmt.Sprint(kind), "99", "300")
 		if err != nil {
 			t.Fatal(err)

@@ -7,7 +7,10 @@
 // what is committed against the sources.
 package kernels
 
-import _ "embed"
+import (
+	_ "embed"
+	"math"
+)
 
 // Modules, as PTX.
 var (
@@ -71,6 +74,7 @@ const (
 	BF16
 	F16
 	F64
+	TF32
 )
 
 // Operand is 32-bit word i of what the kernel fill writes (base.cu), so that
@@ -87,8 +91,45 @@ func Operand(kind, seed uint32, i uint64) uint32 {
 			return h
 		}
 		return h&0x807fffff | 0x3f800000
+	case TF32:
+		h &^= 1<<13 - 1
 	}
 	return h&0x83ffffff | 0x3c000000
+}
+
+// Number is number i of an operand.
+func Number(kind, seed uint32, i uint64) float64 {
+	switch kind {
+	case BF16:
+		return float64(math.Float32frombits(half(kind, seed, i) << 16))
+	case F16: // never infinite, never subnormal
+		h := half(kind, seed, i)
+		return float64(math.Float32frombits(h&0x8000<<16 | (h>>10&31+112)<<23 | h&0x3ff<<13))
+	case F64:
+		return math.Float64frombits(uint64(Operand(kind, seed, 2*i+1))<<32 | uint64(Operand(kind, seed, 2*i)))
+	}
+	return float64(math.Float32frombits(Operand(kind, seed, i)))
+}
+
+// half is the 16-bit number i of an operand.
+func half(kind, seed uint32, i uint64) uint32 {
+	return Operand(kind, seed, i/2) >> (16 * (i & 1)) & 0xffff
+}
+
+// Fits says whether a GPU of that compute capability can run a module.
+func (m Module) Fits(major, minor int) bool { return major >= m.Major }
+
+// Loads says whether a kernel fits a GPU whose blocks may have so many bytes of
+// shared memory.
+func Loads(kernel string, shared int) bool {
+	for _, m := range Modules() {
+		for _, k := range m.Kernels {
+			if k.Name == kernel {
+				return k.Shared <= shared
+			}
+		}
+	}
+	return false
 }
 
 // mix is the finaliser of MurmurHash3.

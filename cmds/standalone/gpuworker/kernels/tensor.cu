@@ -44,7 +44,7 @@ MMA(mma_tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")
 
 #define BF16 1
 #define F16 2
-#define TF32 3
+#define TF32 4
 
 INLINE DEVICE void mma(u32 kind, float *d, const u32 *a, const u32 *b) {
 	if (kind == BF16)

@@ -23,8 +23,8 @@ static const struct { const char *name; kernel_t run; u32 kind, size, tensor; } 
 	{"product_bf16_128", run_product_bf16_128, BF16, 2, 1},
 	{"product_f16_64", run_product_f16_64, F16, 2, 1},
 	{"product_f16_128", run_product_f16_128, F16, 2, 1},
-	{"product_tf32_64", run_product_tf32_64, F32, 4, 2},
-	{"product_tf32_128", run_product_tf32_128, F32, 4, 2},
+	{"product_tf32_64", run_product_tf32_64, TF32, 4, 2},
+	{"product_tf32_128", run_product_tf32_128, TF32, 4, 2},
 };
 
 static void *room(u64 bytes) {
