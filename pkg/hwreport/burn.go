@@ -93,6 +93,9 @@ func BurnCodes() []Code {
 		{"burn.instance-only", "a GPU in MIG mode was tested by one instance of it alone"},
 		{"burn.machine-check", "the kernel logged a machine check during the load"},
 		{"burn.io-error", "a disk could not read some of its blocks"},
+		{"burn.partly-read", "the time was not enough to read a whole disk"},
+		{"burn.cached", "a disk could not be read past the page cache"},
+		{"burn.unlocked", "memory could not be locked for its test"},
 		{"burn.slow-region", "a region of a disk is far slower than the rest of it"},
 	}
 }

@@ -41,22 +41,26 @@ func kinds() []kind {
 
 // host is the machine, as far as a test replaces it.
 type host struct {
-	root    fs.FS
-	command func(program string, args ...string) ([]string, error) // of the compat root
-	log     func() (logReader, error)                              // from now on
-	grace   time.Duration                                          // that a worker may take beyond its time
-	env     []string                                               // of children, beside their own
-	report  string                                                 // where the report goes; empty: nowhere
+	root         fs.FS
+	command      func(program string, args ...string) ([]string, error) // of the compat root
+	log          func() (logReader, error)                              // from now on
+	grace        time.Duration                                          // that a worker may take beyond its time
+	computations func() []computation
+	open         func(disk string) (disk, error)
+	env          []string // of children, beside their own
+	report       string   // where the report goes; empty: nowhere
 }
 
 func machine() host {
 	root := os.DirFS("/")
 	return host{
-		root:    root,
-		command: func(program string, args ...string) ([]string, error) { return compat.Args(root, program, args...) },
-		log:     openLog,
-		grace:   time.Minute,
-		report:  "/" + hwreport.BurnPath,
+		root:         root,
+		command:      func(program string, args ...string) ([]string, error) { return compat.Args(root, program, args...) },
+		log:          openLog,
+		computations: computations,
+		open:         openDisk,
+		grace:        time.Minute,
+		report:       "/" + hwreport.BurnPath,
 	}
 }
 

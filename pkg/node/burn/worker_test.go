@@ -35,11 +35,11 @@ func TestRealWorker(t *testing.T) {
 		status int
 		says   []string
 	}{
-		{"", time.Minute, 0, []string{"0000:3b:00.0 Fake GPU: fine", "bf16", "copy"}},
+		{"", time.Minute, 0, []string{"0000:3b:00.0 Fake GPU: warning", "bf16", "copy"}},
 		{"init=100", time.Minute, 3, []string{"the worker gave up: cuInit: error 100 (CUDA_ERROR_NO_DEVICE)"}},
-		{"launch=719@12", time.Minute, 2, []string{"it stopped working during memory: ", "719 (CUDA_ERROR_LAUNCH_FAILED): unspecified launch failure"}},
+		{"launch=719@12", time.Minute, 2, []string{"it stopped working during pcie: ", "719 (CUDA_ERROR_LAUNCH_FAILED): unspecified launch failure"}},
 		{"stuck=4096", time.Minute, 2, []string{"rounds of memory"}},
-		{"segv@20", time.Minute, 3, []string{"it crashed: SIGSEGV: segmentation violation"}},
+		{"segv@20", time.Minute, 3, []string{"it was killed by signal 11"}},
 		{"hang@20", 500 * time.Millisecond, 3, []string{"it did not end in its time and was killed"}},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
