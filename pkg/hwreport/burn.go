@@ -91,6 +91,7 @@ func BurnCodes() []Code {
 		{"burn.link-speed", "a link was slower under load than both its ends can"},
 		{"burn.unwatched", "temperatures, throttling or error counters could not be watched"},
 		{"burn.instance-only", "a GPU in MIG mode was tested by one instance of it alone"},
+		{"burn.distrusted", "a kernel of the burn-in gave wrong products on a GPU whose others are right"},
 		{"burn.machine-check", "the kernel logged a machine check during the load"},
 		{"burn.io-error", "a disk could not read some of its blocks"},
 		{"burn.partly-read", "the time was not enough to read a whole disk"},

@@ -114,7 +114,12 @@ func (g *cuda) call(name string, e C.cu_result) error {
 
 func (g *cuda) Device() gpuline.Device         { return g.about }
 func (g *cuda) Capability() (major, minor int) { return g.major, g.minor }
-func (g *cuda) SharedLimit() int               { return g.shared }
+
+// Has implements gpu.
+func (g *cuda) Has(kernel string) bool {
+	_, ok := g.functions[kernel]
+	return ok
+}
 
 func (g *cuda) Free() (uint64, error) {
 	var free, total C.size_t
@@ -183,7 +188,7 @@ func (g *cuda) Load(m kernels.Module) error {
 	}
 	for _, k := range m.Kernels {
 		if k.Shared > g.shared {
-			continue // its caller asks kernels.Loads
+			continue // its caller asks Has
 		}
 		name := C.CString(k.Name)
 		defer C.free(unsafe.Pointer(name))

@@ -13,7 +13,7 @@ import (
 type gpu interface {
 	Device() gpuline.Device
 	Capability() (major, minor int)
-	SharedLimit() int // bytes of shared memory that a block may have
+	Has(kernel string) bool // was it loaded? not where its blocks need more shared memory than the device has
 	Free() (uint64, error)
 	Alloc(bytes uint64) (uint64, error)
 	Release(at uint64) error

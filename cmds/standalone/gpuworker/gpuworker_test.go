@@ -89,7 +89,17 @@ func TestSoundGPU(t *testing.T) {
 	if r := w.results["memory"]; r.Against <= 0 || r.Tested < 5<<20 {
 		t.Errorf("%+v", r)
 	}
-	if r := w.results["bf16"]; r.Kernel != "product_bf16_64" { // the other one wants more shared memory than the fake has
+}
+
+// TestDistrust: a kernel of ours that is wrong is no fault of the GPU's while
+// another is right.
+func TestDistrust(t *testing.T) {
+	w := worker(t, fakeCUDA(t), "distrust", "--tests", "bf16")
+	if r := w.results["bf16"]; w.err != nil || r.Errors != 0 || r.Kernel == "product_bf16_64" || !slices.Equal(r.Distrusted, []string{"product_bf16_64"}) {
+		t.Errorf("%+v", r)
+	}
+	w = worker(t, fakeCUDA(t), "distrust capability=8", "--tests", "bf16")
+	if r := w.results["bf16"]; w.err != nil || r.Kernel != "product_bf16_128" {
 		t.Errorf("%+v", r)
 	}
 }

@@ -119,12 +119,13 @@ func choose(cards []card, list string) ([]card, error) {
 type gpuPart struct {
 	*part
 	card
-	device  *gpuline.Device
-	failed  *gpuline.Failed
-	done    bool
-	working bool // its worker runs: samples count
-	first   *hwreport.GPUSample
-	last    *hwreport.GPUSample
+	device     *gpuline.Device
+	failed     *gpuline.Failed
+	distrusted []string // kernels
+	done       bool
+	working    bool // its worker runs: samples count
+	first      *hwreport.GPUSample
+	last       *hwreport.GPUSample
 }
 
 // burnGPUs starts a worker a GPU, all at once, and NVML beside them.
@@ -226,6 +227,7 @@ func (g *gpuPart) line(b []byte) {
 			t.First = append(t.First, hwreport.BurnWrong{Where: fmt.Sprintf("byte %#x", w.Offset), Got: fmt.Sprintf("%#08x", w.Got), Want: fmt.Sprintf("%#08x", w.Want)})
 		}
 		g.Tests = append(g.Tests, t)
+		g.distrusted = append(g.distrusted, r.Distrusted...)
 	case l.Failed != nil:
 		g.failed = l.Failed
 	case l.Done:

@@ -136,6 +136,9 @@ func (j *job) judgeGPU(g *gpuPart) {
 	if f := g.failed; f != nil && f.Load {
 		find(hwreport.Failure, "burn.broke-under-load", "it stopped working during %s: %s", f.Test, f.Error)
 	}
+	if len(g.distrusted) > 0 {
+		find(hwreport.Warning, "burn.distrusted", "kernels gave wrong products where others of the same matrices were right, and were not used: %s", strings.Join(g.distrusted, ", "))
+	}
 	if g.device != nil && g.device.MIG {
 		find(hwreport.Warning, "burn.instance-only", "it is in MIG mode: one instance (%s, %d multiprocessors, %d bytes) was tested, the rest was not; switch MIG off to test all of it",
 			g.device.Name, g.device.Multiprocessors, g.device.Memory)

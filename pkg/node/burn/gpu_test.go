@@ -279,6 +279,7 @@ func TestGPUs(t *testing.T) {
 		{name: "no such GPU", args: []string{"--gpus", "0,GPU-1234"}, status: 3, says: []string{`there is no GPU "GPU-1234"; there is 0: 0000:3b:00.0 GPU-0000, 1: 0000:5e:00.0 GPU-0001, 2: 0000:86:00.0 GPU-0002`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			status, r, out := c.bench.run(t, append([]string{"gpu"}, c.args...)...)
 			if status != c.status {
 				t.Errorf("status %d, want %d\n%s", status, c.status, out)

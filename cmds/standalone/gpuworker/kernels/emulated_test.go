@@ -65,6 +65,10 @@ var shapes = []struct {
 	{"product_f16_128", 192, 1, 1, 1e-6, false},
 	{"product_tf32_64", 112, 1, 1, 1e-6, false},
 	{"product_tf32_128", 64, 1, 1, 1e-6, false},
+	{"product_bf16_wgmma", 64, 1, 1, 1e-6, true},
+	{"product_bf16_wgmma", 448, 2, 1, 1e-6, true},
+	{"product_f16_wgmma", 320, 1, 1, 1e-6, false},
+	{"product_tf32_wgmma", 128, 1, 2, 1e-6, false},
 }
 
 // TestProducts holds every element of every product against a plain sum.
@@ -92,17 +96,21 @@ func TestEmulationHasTeeth(t *testing.T) {
 		"fills the slot that is read": {"tensor.cu", "\tif (filled == stages) {", "\tif (filled + 1 == stages) {"},
 		"permutes writes alone":       {"tensor.cu", "lane >> 1 & 3 : lane & 7", "0 : 0"},
 		"wrong fragment":              {"tensor.cu", "fb[s & 1][j / 2] + 2 * (j & 1)", "fb[s & 1][j / 2]"},
+		"wgmma: no barrier":           {"hopper.cu", "seen();\n\t\tbarrier();", "seen();"},
+		"wgmma: fills a slot early":   {"hopper.cu", "% HOPPER_STAGES; \\", "% 3; \\"},
+		"wgmma: wrong swizzle":        {"hopper.cu", "q ^ (r & 7)", "q ^ (r & 3)"},
+		"wgmma: wrong stride":         {"hopper.cu", "64ul << 32", "128ul << 32"},
 		"no barrier":                  {"fma.inc", "bs[slot][r][q] = nb;\n\t\t\tbarrier();", "bs[slot][r][q] = nb;"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			run := emulated(t, c)
 			noticed := 0
-			for _, kernel := range []string{"product_bf16_64", "product_f32"} {
-				for order := range 4 {
-					out, err := run("product", kernel, "256", "1", "1", fmt.Sprint(order&1), fmt.Sprint(order>>1))
-					if off, perr := strconv.ParseFloat(out, 64); err != nil || perr != nil || !(off < 1e-6) {
-						noticed++
-					}
+			kernel := map[string]string{"tensor.cu": "product_bf16_64", "fma.inc": "product_f32", "hopper.cu": "product_bf16_wgmma"}[c[0]]
+			for order := range 4 {
+				out, err := run("product", kernel, "256", "1", "1", fmt.Sprint(order&1), fmt.Sprint(order>>1))
+				if off, perr := strconv.ParseFloat(out, 64); err != nil || perr != nil || !(off < 1e-6) {
+					noticed++
 				}
 			}
 			if noticed == 0 {

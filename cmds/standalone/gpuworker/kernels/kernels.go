@@ -10,6 +10,7 @@ package kernels
 import (
 	_ "embed"
 	"math"
+	"strings"
 )
 
 // Modules, as PTX.
@@ -18,15 +19,17 @@ var (
 	base string
 	//go:embed tensor.ptx
 	tensor string
+	//go:embed hopper.ptx
+	hopper string
 )
 
 // Module is one file of PTX.
 type Module struct {
 	Name    string // of the source and the PTX, without their endings
 	PTX     string
-	Arch    string // what clang compiles for; the driver takes any later one
+	Arch    string // what clang compiles for; the driver takes any later one, unless it ends in a
 	Version string // of the PTX ISA; driver 550 knows up to 8.4
-	Major   int    // compute capability that it takes at least
+	Major   int    // compute capability that it takes at least; where Arch ends in a, this one and minor 0 alone
 	Kernels []Kernel
 }
 
@@ -43,7 +46,7 @@ const Threads = 256
 // Modules lists them.
 func Modules() []Module {
 	// (rows + columns) · bytes a row · stages; see tensor.cu.
-	const four, three = (128 + 256) * 64 * 4, (128 + 256) * 128 * 3
+	const four, three, hopperFour = (128 + 256) * 64 * 4, (128 + 256) * 128 * 3, (128 + 256) * 128 * 4
 	return []Module{
 		{"base", base, "sm_70", "6.3", 7, []Kernel{
 			{"fill", 4, 0}, {"compare", 5, 0}, {"memory", 8, 0}, {"product_f32", 6, 0}, {"product_f64", 6, 0},
@@ -52,6 +55,9 @@ func Modules() []Module {
 			{"product_bf16_64", 6, four}, {"product_bf16_128", 6, three},
 			{"product_f16_64", 6, four}, {"product_f16_128", 6, three},
 			{"product_tf32_64", 6, four}, {"product_tf32_128", 6, three},
+		}},
+		{"hopper", hopper, "sm_90a", "8.0", 9, []Kernel{
+			{"product_bf16_wgmma", 6, hopperFour}, {"product_f16_wgmma", 6, hopperFour}, {"product_tf32_wgmma", 6, hopperFour},
 		}},
 	}
 }
@@ -117,19 +123,11 @@ func half(kind, seed uint32, i uint64) uint32 {
 }
 
 // Fits says whether a GPU of that compute capability can run a module.
-func (m Module) Fits(major, minor int) bool { return major >= m.Major }
-
-// Loads says whether a kernel fits a GPU whose blocks may have so many bytes of
-// shared memory.
-func Loads(kernel string, shared int) bool {
-	for _, m := range Modules() {
-		for _, k := range m.Kernels {
-			if k.Name == kernel {
-				return k.Shared <= shared
-			}
-		}
+func (m Module) Fits(major, minor int) bool {
+	if strings.HasSuffix(m.Arch, "a") {
+		return major == m.Major && minor == 0
 	}
-	return false
+	return major >= m.Major
 }
 
 // mix is the finaliser of MurmurHash3.

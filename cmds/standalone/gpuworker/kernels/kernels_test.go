@@ -10,6 +10,23 @@ import (
 	"testing"
 )
 
+func TestFits(t *testing.T) {
+	for _, c := range []struct {
+		major, minor int
+		want         string
+	}{{7, 0, "base"}, {7, 5, "base"}, {8, 0, "base tensor"}, {8, 9, "base tensor"}, {9, 0, "base tensor hopper"}, {10, 0, "base tensor"}, {12, 0, "base tensor"}, {6, 1, ""}} {
+		var got []string
+		for _, m := range Modules() {
+			if m.Fits(c.major, c.minor) {
+				got = append(got, m.Name)
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%d.%d: %q, want %q", c.major, c.minor, got, c.want)
+		}
+	}
+}
+
 // TestPTX holds the committed PTX against what the worker launches.
 func TestPTX(t *testing.T) {
 	entry := regexp.MustCompile(`(?s)\.visible \.entry (\w+)\(\n(.*?)\n\)\n(.*?)\{`)

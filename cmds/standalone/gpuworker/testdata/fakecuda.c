@@ -7,6 +7,7 @@
 //	hang@N segv@N                          launch N never ends, or kills
 //	wrong@N                                product N comes out wrong in one bit
 //	stuck=BYTE                             bit 4 of the word there is always set
+//	distrust                               products of 16-bit numbers by the kernels _64 are wrong
 //	blind                                  comparisons and checks see nothing
 //	mig capability=MAJOR                   what the GPU is
 #define HOST_EMULATION
@@ -47,7 +48,7 @@ API cuGetErrorName(int e, const char **name) { return *name = e == 719 ? "CUDA_E
 API cuGetErrorString(int e, const char **text) { return *text = e == 719 ? "unspecified launch failure" : "no text", 0; }
 API cuDeviceGetByPCIBusId(int *d, const char *address) { return *d = 0, fault("address", NULL); }
 API cuDeviceGetAttribute(int *value, int attribute, int d) {
-	*value = attribute == 16 ? 1 : attribute == 75 ? (fault("capability", NULL) ?: 9) : attribute == 76 ? 0 : attribute == 97 ? 101376 : -1;
+	*value = attribute == 16 ? 1 : attribute == 75 ? (fault("capability", NULL) ?: 9) : attribute == 76 ? 0 : attribute == 97 ? 232448 : -1;
 	return *value < 0;
 }
 API cuDeviceGetName(char *name, int size, int d) { return snprintf(name, size, fault("mig", NULL) ? "Fake GPU MIG 1g.10gb" : "Fake GPU"), 0; }
@@ -72,7 +73,7 @@ API cuModuleGetFunction(void **f, void *module, const char *name) {
 	snprintf(entry, sizeof entry, ".visible .entry %s(", name);
 	return *f = strdup(name), strstr(module, entry) ? 0 : 500;
 }
-API cuFuncSetAttribute(void *f, int attribute, int value) { return attribute == 8 && value <= 101376 ? 0 : 1; }
+API cuFuncSetAttribute(void *f, int attribute, int value) { return attribute == 8 && value <= 232448 ? 0 : 1; }
 
 API cuMemGetInfo_v2(size_t *free, size_t *total) {
 	*total = MEMORY;
@@ -154,6 +155,8 @@ static void multiply(const char *name, const u64 *a) {
 	}
 	memcpy((void *)a[2], kept, m * n * out);
 	long at;
+	if (fault("distrust", NULL) && strstr(name, "16_64"))
+		memset((void *)a[2], 0, m * n * out);
 	if (fault("wrong", &at) && ++product_count == at)
 		((u32 *)a[2])[100] ^= 1 << 20;
 }
@@ -180,7 +183,7 @@ API cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, 
 		broken = fault("launch", NULL);
 		return 0;
 	}
-	if (bx != 256 || by != 1 || gy != 1 || shared > 101376)
+	if (bx != 256 || by != 1 || gy != 1 || shared > 232448)
 		return 1;
 	for (u32 i = 0; i < sizeof simple / sizeof *simple; i++)
 		if (!strcmp(f, simple[i].name)) {

@@ -47,18 +47,19 @@ const (
 
 // Result is one test that ran to its end.
 type Result struct {
-	Test       string  `json:"test"`
-	Kernel     string  `json:"kernel,omitempty"` // the fastest of those tried
-	Rate       float64 `json:"rate"`
-	Unit       string  `json:"unit"`
-	Iterations int64   `json:"iterations"`
-	Tested     uint64  `json:"tested_bytes,omitempty"` // of memory
-	Errors     int64   `json:"errors"`                 // 32-bit words that differ
-	NaNs       int64   `json:"nans,omitempty"`
-	Bits       uint64  `json:"bits,omitempty"` // that were ever wrong
-	First      []Wrong `json:"first,omitempty"`
-	Against    float64 `json:"against,omitempty"` // the rate's share of what it is held against: a copy, or the library's product
-	Skipped    string  `json:"skipped,omitempty"` // why this GPU cannot be tested so
+	Test       string   `json:"test"`
+	Kernel     string   `json:"kernel,omitempty"` // the fastest of those tried
+	Rate       float64  `json:"rate"`
+	Unit       string   `json:"unit"`
+	Iterations int64    `json:"iterations"`
+	Tested     uint64   `json:"tested_bytes,omitempty"` // of memory
+	Errors     int64    `json:"errors"`                 // 32-bit words that differ
+	NaNs       int64    `json:"nans,omitempty"`
+	Bits       uint64   `json:"bits,omitempty"` // that were ever wrong
+	First      []Wrong  `json:"first,omitempty"`
+	Against    float64  `json:"against,omitempty"`    // the rate's share of what it is held against: a copy, or the library's product
+	Distrusted []string `json:"distrusted,omitempty"` // kernels whose products are wrong where another's is right: not used
+	Skipped    string   `json:"skipped,omitempty"`    // why this GPU cannot be tested so
 }
 
 // Wrong is one wrong word.

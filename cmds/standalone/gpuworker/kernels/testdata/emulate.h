@@ -19,7 +19,7 @@
 #define UNROLL
 
 #define MAX_THREADS 256
-#define SHARED_BYTES (160 << 10)
+#define SHARED_BYTES (192 << 10)
 
 typedef void (*kernel_t)(const u64 *args);
 
@@ -167,6 +167,71 @@ static void mma_bf16(float *d, const u32 *a, const u32 *b) { mma_any(1, d, a, b)
 static void mma_f16(float *d, const u32 *a, const u32 *b) { mma_any(2, d, a, b); }
 static void mma_tf32(float *d, const u32 *a, const u32 *b) { mma_any(3, d, a, b); }
 
+static void cp_wait_one(void) { cp_wait(1); }
+
+// wgmma reads shared memory for itself, at any time between its issue and the
+// end of waiting for its group: at once if eager, else as late as can be. A
+// thread here makes its own elements of d, with a's and b's rows where their
+// descriptors say: eight rows of 128 bytes, 16-byte chunks permuted by bits 7 to
+// 9 of the address, the next eight rows at the stride. Thread t of a warpgroup
+// has rows 16(t/32) + t%32/4 and 8 more, of each eight columns two.
+static struct { float *d; u64 a, b; u32 kind, group; } issued[MAX_THREADS][64];
+static u32 issues[MAX_THREADS], committed[MAX_THREADS];
+
+static u32 word_at(u64 descriptor, u32 row, u32 word) {
+	u32 at = (u32)(descriptor & 0x3fff) << 4, stride = (u32)(descriptor >> 32 & 0x3fff) << 4, w;
+	if (descriptor >> 62 != 1 || stride % 1024) {
+		fprintf(stderr, "a descriptor is not of 128-byte swizzle\n");
+		exit(2);
+	}
+	at += row / 8 * stride + row % 8 * 128 + word * 4;
+	at ^= (at >> 7 & 7) << 4;
+	in_shared(at / 16 * 16);
+	memcpy(&w, gpu.shared + at, 4);
+	return w;
+}
+static void multiply_now(u32 kind, float *d, u64 a, u64 b) {
+	u32 t = gpu.now % 128, lane = t % 32, per = kind == 3 ? 1 : 2;
+	for (u32 i = 0; i < 128; i++) {
+		u32 row = t / 32 * 16 + lane / 4 + i % 4 / 2 * 8, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
+		for (u32 w = 0; w < 8; w++) {
+			u32 x = word_at(a, row, w), y = word_at(b, column, w);
+			for (u32 k = 0; k < per; k++)
+				d[i] += element(kind, x, k) * element(kind, y, k);
+		}
+	}
+}
+static void wgmma(u32 kind, float *d, u64 a, u64 b) {
+	u32 t = gpu.now, i = issues[t];
+	if (eager) {
+		multiply_now(kind, d, a, b);
+		return;
+	}
+	issued[t][i].d = d;
+	issued[t][i].a = a;
+	issued[t][i].b = b;
+	issued[t][i].kind = kind;
+	issued[t][i].group = committed[t];
+	issues[t]++;
+}
+static void wgmma_bf16(float *d, u64 a, u64 b) { wgmma(1, d, a, b); }
+static void wgmma_f16(float *d, u64 a, u64 b) { wgmma(2, d, a, b); }
+static void wgmma_tf32(float *d, u64 a, u64 b) { wgmma(3, d, a, b); }
+static void wgmma_commit(void) { committed[gpu.now]++; }
+static void wgmma_until(u32 pending) {
+	u32 t = gpu.now, left = 0;
+	for (u32 i = 0; i < issues[t]; i++)
+		if (issued[t][i].group + pending < committed[t])
+			multiply_now(issued[t][i].kind, issued[t][i].d, issued[t][i].a, issued[t][i].b);
+		else
+			issued[t][left++] = issued[t][i];
+	issues[t] = left;
+}
+static void wgmma_wait_one(void) { wgmma_until(1); }
+static void wgmma_wait(void) { wgmma_until(0); }
+static void wgmma_begin(void) {}
+static void seen(void) {} // what a thread wrote is seen by all, once it has met them
+
 static void enter_thread(void) {
 	gpu.kernel(gpu.args);
 	gpu.done[gpu.now] = 1;
@@ -184,7 +249,7 @@ static void launch(kernel_t kernel, u32 blocks, u32 n, const u64 *args) {
 		for (u32 t = 0; t < n; t++) {
 			if (!gpu.stack[t])
 				gpu.stack[t] = malloc(128 << 10);
-			gpu.done[t] = gpu.arrived[t] = gpu.copies[t] = gpu.group[t] = 0;
+			gpu.done[t] = gpu.arrived[t] = gpu.copies[t] = gpu.group[t] = issues[t] = committed[t] = 0;
 			getcontext(&gpu.context[t]);
 			gpu.context[t].uc_stack.ss_sp = gpu.stack[t];
 			gpu.context[t].uc_stack.ss_size = 128 << 10;

@@ -8,10 +8,12 @@
 #define HOST_EMULATION
 #include "../base.cu"
 #include "../tensor.cu"
+#include "../hopper.cu"
 
 #define K2(name) static void run_##name(const u64 *a) { name(a[0], a[1], a[2], a[3], a[4], a[5]); }
 K2(product_f32) K2(product_f64)
 K2(product_bf16_64) K2(product_bf16_128) K2(product_f16_64) K2(product_f16_128) K2(product_tf32_64) K2(product_tf32_128)
+K2(product_bf16_wgmma) K2(product_f16_wgmma) K2(product_tf32_wgmma)
 static void run_fill(const u64 *a) { fill(a[0], a[1], a[2], a[3]); }
 static void run_compare(const u64 *a) { compare(a[0], a[1], a[2], a[3], a[4]); }
 static void run_memory(const u64 *a) { memory(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]); }
@@ -25,6 +27,9 @@ static const struct { const char *name; kernel_t run; u32 kind, size, tensor; } 
 	{"product_f16_128", run_product_f16_128, F16, 2, 1},
 	{"product_tf32_64", run_product_tf32_64, TF32, 4, 2},
 	{"product_tf32_128", run_product_tf32_128, TF32, 4, 2},
+	{"product_bf16_wgmma", run_product_bf16_wgmma, BF16, 2, 1},
+	{"product_f16_wgmma", run_product_f16_wgmma, F16, 2, 1},
+	{"product_tf32_wgmma", run_product_tf32_wgmma, TF32, 4, 2},
 };
 
 static void *room(u64 bytes) {
