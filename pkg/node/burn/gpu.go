@@ -184,13 +184,27 @@ func (j *job) burnGPU(ctx context.Context, g *gpuPart) {
 		case f != nil && f.Load:
 			// A finding of its own.
 		case f != nil:
-			g.Untested = "the worker gave up: " + f.Error
+			g.Untested = "the worker gave up: " + f.Error + hint(f.Code)
 		case err != nil:
 			g.Untested = "the worker failed: " + err.Error() + g.during()
 		case !g.done:
 			g.Untested = "the worker ended without saying that it was done" + g.during()
 		}
 	})
+}
+
+// hint is what a CUresult of the beginning often means, where its text does not
+// say.
+func hint(code int) string {
+	switch code {
+	case 100, 101: // NO_DEVICE, INVALID_DEVICE
+		return "; so it is with a GPU that fell off the bus, or one in MIG mode without an instance"
+	case 802: // SYSTEM_NOT_READY
+		return "; GPUs behind NVSwitch need the fabric manager, which has not set them up"
+	case 803: // SYSTEM_DRIVER_MISMATCH
+		return "; the kernel's driver and libcuda.so.1 are of different releases"
+	}
+	return ""
 }
 
 // during names what the worker was about.
@@ -210,9 +224,9 @@ func (g *gpuPart) line(b []byte) {
 	switch {
 	case l.Device != nil:
 		g.device = l.Device
-		g.Name = g.address + " " + strings.TrimPrefix(l.Device.Name, "NVIDIA ")
+		g.Name = g.address + " " + plain(strings.TrimPrefix(l.Device.Name, "NVIDIA "))
 	case l.Progress != nil:
-		g.now.test, g.now.rate, g.now.unit, g.now.errors = l.Progress.Test, l.Progress.Rate, l.Progress.Unit, l.Progress.Errors
+		g.now.test, g.now.rate, g.now.unit, g.now.errors = plain(l.Progress.Test), l.Progress.Rate, l.Progress.Unit, l.Progress.Errors
 	case l.Result != nil:
 		r := l.Result
 		t := hwreport.BurnTest{Name: r.Test, Kernel: r.Kernel, Skipped: r.Skipped, Unit: r.Unit, Iterations: r.Iterations, Tested: int64(r.Tested), Errors: r.Errors + r.NaNs}

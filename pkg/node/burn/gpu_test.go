@@ -254,7 +254,7 @@ func TestGPUs(t *testing.T) {
 		{name: "killed", bench: bench{script: "0000:3b:00.0=killed"}, status: 3, says: []string{"it was killed by signal 9 (killed), during memory"}},
 		{name: "status", bench: bench{script: "0000:3b:00.0=status"}, status: 3, says: []string{"it ended with status 127: symbol lookup error: libcuda.so.1"}},
 		{name: "silent end", bench: bench{script: "0000:3b:00.0=silent"}, status: 3, says: []string{"without saying that it was done"}},
-		{name: "driver has no device", bench: bench{script: "0000:3b:00.0=no-driver"}, status: 3, says: []string{"CUDA_ERROR_NO_DEVICE"}},
+		{name: "driver has no device", bench: bench{script: "0000:3b:00.0=no-driver"}, status: 3, says: []string{"CUDA_ERROR_NO_DEVICE", "MIG mode without an instance"}},
 		{name: "breaks under load", bench: bench{script: "0000:3b:00.0=launch"}, status: 2, codes: []string{"burn.broke-under-load@gpu:GPU-0000"}},
 		{name: "a failure outweighs a hang", bench: bench{script: "0000:3b:00.0=launch 0000:5e:00.0=segv"}, status: 2, codes: []string{"burn.broke-under-load@gpu:GPU-0000"}},
 		{name: "slow", bench: bench{script: "0000:86:00.0=slow"}, status: 1, codes: []string{"burn.slow@gpu:GPU-0002"}, says: []string{"10 % below the median of its 3 equals"}},

@@ -73,6 +73,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	defer context.AfterFunc(ctx, stop)() // who asks twice is not kept waiting
 	return run(ctx, machine(), o, stdout, stderr)
 }
 

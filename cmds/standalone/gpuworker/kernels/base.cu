@@ -164,9 +164,11 @@ KERNEL(256, 3) void memory(u64 at, u64 units, u64 kind, u64 arg, u64 expect, u64
 #define T float
 #define FMA fma32
 #define PRODUCT product_f32
+#define LEAST 2
 #include "fma.inc"
 
 #define T double
 #define FMA fma64
 #define PRODUCT product_f64
+#define LEAST 1
 #include "fma.inc"
