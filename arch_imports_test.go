@@ -40,6 +40,7 @@ var mayExec = map[string]string{
 	"pkg/build/ssh":           "a real OpenSSH client is the point",
 	"pkg/build/vm":            "QEMU is a process",
 	"pkg/node/audit/device":   "runs makers' programs where the image has one",
+	"pkg/node/burn":           "a crash or hang in NVIDIA's libraries ends a child, one a GPU",
 	"pkg/node/console":        "Enter opens a shell",
 	"pkg/node/nvidia":         "nvidia-smi turns persistence mode on",
 	"pkg/node/shell":          "a shell starts programs",
