@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bee-os/bee/pkg/bom"
@@ -19,6 +20,20 @@ type Extra struct {
 	Firmware []File       // below lib/firmware
 	Inputs   []lock.Entry // what all of it was made of
 	Driver   *bom.NVIDIA  // Modules is filled in; nil: no driver
+}
+
+// withDriver is the variant with what NVIDIA's driver brings along: commands,
+// modules of the kernel's own that it depends on, RAM.
+func (v Variant) withDriver(depends []string) Variant {
+	v.Modules = slices.Concat(v.Modules, depends)
+	v.Node = slices.Clone(v.Node)
+	for _, c := range v.ForNVIDIA {
+		if !slices.Contains(v.Node, c) {
+			v.Node = append(v.Node, c)
+		}
+	}
+	v.Budget += v.NVIDIABudget
+	return v
 }
 
 // File is one file or link of an image.

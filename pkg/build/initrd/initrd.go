@@ -75,12 +75,11 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM
 	if err != nil {
 		return bom.BOM{}, err
 	}
+	if d := c.Extra.Driver; d != nil {
+		v = v.withDriver(d.Depends)
+	}
 	if err := checkCommands(c.Root, v); err != nil {
 		return bom.BOM{}, err
-	}
-	if c.Extra.Driver != nil {
-		v.Modules = append(v.Modules, c.Extra.Driver.Depends...)
-		v.Budget += v.NVIDIABudget
 	}
 	mods, err := selectModules(k, v)
 	if err != nil {

@@ -29,7 +29,8 @@ type Variant struct {
 	Microcode bool     // early archive for Intel and AMD processors
 	Zstd      bool     // programs are compressed: a smaller file that starts later
 
-	NVIDIA bool // the driver goes in unless the build is told otherwise
+	ForNVIDIA []string // commands of cmds/node that go in with the NVIDIA driver
+	NVIDIA    bool     // the driver goes in unless the build is told otherwise
 
 	Budget       int64 // bytes of RAM that the unpacked image may take
 	NVIDIABudget int64 // and so many more with the NVIDIA driver
@@ -93,7 +94,7 @@ func Variants(fsys fs.FS) []string {
 func (v *Variant) apply(s deb822.Stanza) error {
 	lists := map[string]*[]string{
 		"core": &v.Core, "node": &v.Node, "modules": &v.Modules, "without-modules": &v.Without, "raw-modules": &v.Raw,
-		"load": &v.Load, "load-after": &v.After, "firmware": &v.Firmware, "data": &v.Data,
+		"nvidia-node": &v.ForNVIDIA, "load": &v.Load, "load-after": &v.After, "firmware": &v.Firmware, "data": &v.Data,
 	}
 	for _, f := range s.Fields {
 		var err error
