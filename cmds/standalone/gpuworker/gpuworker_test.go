@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"os"
@@ -29,11 +30,11 @@ func TestMain(m *testing.M) {
 func fakeCUDA(t *testing.T, flags ...string) string {
 	t.Helper()
 	if _, err := open(""); strings.Contains(err.Error(), "without cgo") {
-		t.Skip("SKIPPED: the worker's tests need cgo")
+		skip(t, "the worker's tests need cgo")
 	}
-	cc, err := exec.LookPath("cc")
+	cc, err := exec.LookPath(cmp.Or(os.Getenv("CC"), "cc"))
 	if err != nil {
-		t.Skipf("SKIPPED: a libcuda.so.1 to test with needs a C compiler: %v", err)
+		skip(t, "a libcuda.so.1 to test with needs a C compiler: %v", err)
 	}
 	dir := t.TempDir()
 	args := append([]string{"-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-Ikernels/testdata", "-o", filepath.Join(dir, "libcuda.so.1"), "testdata/fakecuda.c", "-lm"}, flags...)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
@@ -27,9 +28,9 @@ func TestMain(m *testing.M) {
 // functions, crashes, hangs or is of another release than the driver, and with
 // what is none.
 func TestLibrary(t *testing.T) {
-	cc, err := exec.LookPath("cc")
+	cc, err := exec.LookPath(cmp.Or(os.Getenv("CC"), "cc"))
 	if err != nil {
-		t.Skipf("no C compiler: %v", err)
+		skip(t, "no C compiler: %v", err)
 	}
 	dir := t.TempDir()
 	if out, err := exec.Command(cc, "-shared", "-fPIC", "-O1", "-o", filepath.Join(dir, "libnvidia-ml.so.1"), "testdata/fake.c").CombinedOutput(); err != nil {

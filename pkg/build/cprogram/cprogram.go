@@ -16,6 +16,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/bee-os/bee/pkg/build/sandbox"
 )
@@ -57,7 +59,7 @@ func Build(ctx context.Context, c Config, out string) error {
 }
 
 // Test runs the tests of the packages where a C compiler is, whether or not the
-// host has one. What they say goes to said.
+// host has one, and lets none of them be left out. What they say goes to said.
 func Test(ctx context.Context, c Config, said io.Writer) error {
 	return c.tool(ctx, "", said, append([]string{"test", "-count=1"}, c.Packages...)...)
 }
@@ -77,7 +79,7 @@ func (c Config) tool(ctx context.Context, out string, said io.Writer, args ...st
 		Env: []string{
 			"CGO_ENABLED=1", "CC=gcc-14", "GOOS=linux", "GOARCH=" + c.Arch, "GOAMD64=v1", "GOARM64=v8.0", "GOROOT=" + insideGo,
 			"GOMODCACHE=" + insideModules, "GOCACHE=" + insideCache, "GOFLAGS=-mod=readonly", "GOPROXY=off", "GOSUMDB=off", "GOWORK=off",
-			"GOTOOLCHAIN=local", "GOENV=off", "GOTELEMETRY=off", "PATH=" + insideGo + "/bin:" + sandbox.Path,
+			"GOTOOLCHAIN=local", "GOENV=off", "GOTELEMETRY=off", "BEE_NO_SKIP=1", "PATH=" + insideGo + "/bin:" + sandbox.Path,
 		},
 		Ro: []sandbox.Bind{{Host: env.GOROOT, Path: insideGo}, {Host: env.GOMODCACHE, Path: insideModules}, {Host: c.Root, Path: insideSource}},
 		Rw: []sandbox.Bind{{Host: cache, Path: insideCache}},
@@ -108,7 +110,7 @@ func (c Config) host(ctx context.Context) (places, error) {
 	if p.GOROOT == "" || p.GOMODCACHE == "" {
 		return places{}, errors.New("ask Go where it lies: go env names no GOROOT or GOMODCACHE; is Go whole?")
 	}
-	_, err = c.run(ctx, append([]string{"list", "-deps", "-test", "-f={{.ImportPath}}"}, c.Packages...)...)
+	_, err = c.run(ctx, append([]string{"list", "-deps", "-test", "-f={{.ImportPath}}"}, slices.DeleteFunc(slices.Clone(c.Packages), func(p string) bool { return strings.HasPrefix(p, "-") })...)...)
 	return p, err
 }
 

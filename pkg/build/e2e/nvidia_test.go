@@ -154,6 +154,10 @@ func TestNVIDIA(t *testing.T) {
 		t.Errorf("burn gpu: status %d\n%s", status, out)
 	}
 
+	if out, status := m.as("root", compatRun("gpuworker")+" --gpu 0000:01:00.0 --time 1s", nil); status != 3 || !strings.Contains(out, "cuInit: error") {
+		t.Errorf("gpuworker: status %d\n%s", status, out)
+	}
+
 	out, status := m.as("root", "nvidia load --force 2>&1", nil)
 	if status != 1 {
 		t.Errorf("nvidia load --force: status %d\n%s", status, out)

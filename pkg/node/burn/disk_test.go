@@ -127,7 +127,7 @@ func TestDiskIsNeverWritten(t *testing.T) {
 	}
 	out, err := exec.Command("losetup", "--find", "--show", name).Output()
 	if err != nil {
-		t.Skipf("SKIPPED: there is no loop device to read: %v", err)
+		skip(t, "there is no loop device to read: %v", err)
 	}
 	loop := filepath.Base(strings.TrimSpace(string(out)))
 	defer exec.Command("losetup", "-d", "/dev/"+loop).Run()

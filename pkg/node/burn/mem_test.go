@@ -113,7 +113,7 @@ func TestPhysicalAddress(t *testing.T) {
 	b[5000] = 1
 	at, err := physicalAddress(uintptr(unsafe.Pointer(&b[5000])))
 	if err != nil {
-		t.Skipf("SKIPPED: %v", err)
+		skip(t, "%v", err)
 	}
 	if at%8 != uint64(uintptr(unsafe.Pointer(&b[5000]))%8) || at == 0 {
 		t.Errorf("%#x", at)

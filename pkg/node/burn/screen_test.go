@@ -17,7 +17,7 @@ import (
 func TestTableOnTerminal(t *testing.T) {
 	master, tty, err := pty.Open()
 	if err != nil {
-		t.Skipf("SKIPPED: no terminal can be made: %v", err)
+		skip(t, "no terminal can be made: %v", err)
 	}
 	defer master.Close()
 	if err := pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 60}); err != nil {

@@ -1,6 +1,7 @@
 package burn
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,9 +16,9 @@ import (
 // TestRealWorker runs the real gpuworker, over a libcuda.so.1 that is the host,
 // under the real parent.
 func TestRealWorker(t *testing.T) {
-	cc, err := exec.LookPath("cc")
+	cc, err := exec.LookPath(cmp.Or(os.Getenv("CC"), "cc"))
 	if err != nil {
-		t.Skipf("SKIPPED: the worker needs cgo, and that a C compiler: %v", err)
+		skip(t, "the worker needs cgo, and that a C compiler: %v", err)
 	}
 	const source = "../../../cmds/standalone/gpuworker"
 	dir := t.TempDir()

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,9 +15,9 @@ import (
 // first, and returns what runs them.
 func emulated(t *testing.T, changes ...[3]string) func(args ...string) (string, error) {
 	t.Helper()
-	cc, err := exec.LookPath("cc")
+	cc, err := exec.LookPath(cmp.Or(os.Getenv("CC"), "cc"))
 	if err != nil {
-		t.Skipf("SKIPPED: the kernels run on the host only where there is a C compiler: %v", err)
+		skip(t, "the kernels run on the host only where there is a C compiler: %v", err)
 	}
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(".")); err != nil {

@@ -62,7 +62,7 @@ func TestPTX(t *testing.T) {
 func TestCommitted(t *testing.T) {
 	clang, err := exec.LookPath(Compiler)
 	if err != nil {
-		t.Skipf("SKIPPED: whether the committed PTX is what the sources give cannot be said without %s: %v", Compiler, err)
+		skip(t, "whether the committed PTX is what the sources give cannot be said without %s: %v", Compiler, err)
 	}
 	for _, m := range Modules() {
 		args := Compile(m)
