@@ -184,10 +184,11 @@ func TestLoadFailures(t *testing.T) {
 }
 
 func TestPolicy(t *testing.T) {
-	cmdline := `nvme.poll_queues=2 virtio-net.napi_tx a.text="two words" bee.blacklist=x-y modprobe.blacklist=p,q bee.module="b one=1 two=2" b.three=3 -- nvme.late=1`
+	cmdline := `nvme.poll_queues=2 virtio-net.napi_tx a.text="two words" bee.blacklist=x-y modprobe.blacklist=p,q bee.module="b one=1 two=2" b.three=3 bee.module="nvidia NVreg_X=1" bee.module=nvidia-modeset -- nvme.late=1`
 	p, _ := bootparam.Parse(cmdline)
 	got := NewPolicy(cmdline, p)
-	for name, want := range map[string]string{"nvme": "poll_queues=2", "virtio_net": "napi_tx", "a": `text="two words"`, "b": "three=3 one=1 two=2", "bee": "", "modprobe": ""} {
+	// Options for NVIDIA's driver are for the service that loads it.
+	for name, want := range map[string]string{"nvidia": "NVreg_X=1", "nvme": "poll_queues=2", "virtio_net": "napi_tx", "a": `text="two words"`, "b": "three=3 one=1 two=2", "bee": "", "modprobe": ""} {
 		if o := got.Options(name); o != want {
 			t.Errorf("options of %s: %q, want %q", name, o, want)
 		}

@@ -47,7 +47,11 @@ func NewPolicy(cmdline string, p bootparam.Params) Policy {
 		out.add(module, param)
 	}
 	for _, m := range p.Modules {
-		out.Extra = append(out.Extra, kmod.Normalize(m.Name))
+		// NVIDIA's driver is loaded by its own service, from its own place:
+		// bee.module= gives it options, and coldplug does not look for it.
+		if name := kmod.Normalize(m.Name); name != "nvidia" && !strings.HasPrefix(name, "nvidia_") {
+			out.Extra = append(out.Extra, name)
+		}
 		if m.Options != "" {
 			out.add(m.Name, m.Options)
 		}
