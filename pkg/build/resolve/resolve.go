@@ -44,7 +44,7 @@ func Run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("resolve %s: %w", lock.Name, err)
 	}
 	if !Report(old, fresh, out) {
-		fmt.Fprintf(out, "%s is current: every input is the newest that its suites have\n", lock.Name)
+		fmt.Fprintf(out, "%s stays as it is: its suites have nothing newer that can be taken\n", lock.Name)
 	}
 	return fresh.Write(lock.Name)
 }
@@ -77,8 +77,9 @@ func ResolveAndTry(ctx context.Context, old *lock.File, indexes Reader, out io.W
 		if len(groupOf(old, g)) == 0 {
 			return nil, fmt.Errorf("try the build: %w; there is no older combination to stay with", failed)
 		}
-		hold[g] = fmt.Errorf("the driver does not build with what is new: %w", failed)
+		hold[g] = errors.New("the driver does not build with what is new, see above")
 	}
+	fmt.Fprintf(out, "try the build: %v\n", failed)
 	return Resolve(ctx, old, indexes, out, hold)
 }
 
