@@ -23,6 +23,7 @@ import (
 	"github.com/bee-os/bee/pkg/build/kernel"
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/sandbox"
+	"github.com/bee-os/bee/pkg/kmod"
 )
 
 // nvidiaPrograms are NVIDIA's own in the compat root, by their place in the
@@ -157,9 +158,19 @@ func (c Config) addDriver(ctx context.Context, l *lock.File, k *kernel.Kernel, x
 	for _, f := range built.Files {
 		x.Modules = append(x.Modules, initrd.File{Path: path.Join(bom.DriverDir, filepath.Base(f)), Source: f})
 	}
-	x.Driver = &bom.NVIDIA{Version: built.Version, Flavor: built.Flavor, Depends: built.Depends, Signer: built.Signer}
+	x.Driver = &bom.NVIDIA{Version: built.Version, Flavor: built.Flavor, Depends: slices.Concat(built.Depends, inKernel(k, built.Soft)), Signer: built.Signer}
 	x.Inputs = append(x.Inputs, built.Source, built.Headers)
 	return built.Firmware, nil
+}
+
+// inKernel keeps the modules that the kernel's package has.
+func inKernel(k *kernel.Kernel, names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return !slices.ContainsFunc(k.Modules, func(m kmod.Module) bool {
+			have, ok := kmod.NameOf(m.Path)
+			return ok && have == name
+		})
+	})
 }
 
 // compileOurs compiles bee's own programs of the compat root.

@@ -1,18 +1,30 @@
 package artifact
 
 import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/debian"
 	"github.com/bee-os/bee/pkg/build/fetch"
 	"github.com/bee-os/bee/pkg/build/initrd"
 	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/build/sandbox"
 )
 
 func TestWantsNVIDIA(t *testing.T) {
@@ -129,5 +141,81 @@ func TestVendorProgramsBringTheirLibraries(t *testing.T) {
 	}
 	if slices.Contains(names, "bin/storcli64") || x.Driver != nil {
 		t.Errorf("more than libraries: %q, %v", names, x.Driver)
+	}
+}
+
+// The open flavour, signed: the image carries the modules, what they depend on,
+// the firmware that they ask for and the signer's name, and nothing of the key.
+func TestOpenSigned(t *testing.T) {
+	dir := t.TempDir()
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "image test"}, NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyText := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+	c := Config{Root: "../../..", Manifest: "thin", Out: dir, NVIDIA: "on", NVIDIAFlavor: "open", Progress: os.Stderr,
+		ModuleKey: filepath.Join(dir, "key.pem"), ModuleCert: filepath.Join(dir, "cert.pem")}
+	for name, text := range map[string][]byte{c.ModuleKey: keyText, c.ModuleCert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})} {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { // what was signed with a key of today's is of no use tomorrow
+		cache, err := fetch.CacheDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, err := filepath.Glob(filepath.Join(cache, "nvidia", "*", fmt.Sprintf("packed-%x", sha256.Sum256(cert))))
+		if err != nil || len(old) != 1 {
+			t.Errorf("find what was signed: %q, %v", old, err)
+		}
+		for _, dir := range old {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	err = Build(t.Context(), c)
+	if errors.Is(err, sandbox.ErrUnavailable) && os.Getenv("CI") == "" && os.Getenv("BEE_NO_SKIP") == "" {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := KernelInitrdDir(dir, "amd64")
+	text, err := os.ReadFile(filepath.Join(files, BOMFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bill, err := bom.Decode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := bill.NVIDIA; d == nil || d.Flavor != "open" || d.Signer != "CN=image test" || len(d.Modules) != 3 || !slices.Contains(d.Depends, "drm") || !slices.Contains(d.Depends, "ecdh_generic") {
+		t.Errorf("%+v", bill.NVIDIA)
+	}
+	for _, want := range []string{"drm", "ecdh_generic", "virtio_net"} {
+		if !slices.ContainsFunc(bill.Modules, func(m bom.Module) bool { return m.Name == want }) {
+			t.Errorf("module %s is not in the image", want)
+		}
+	}
+	if !slices.ContainsFunc(bill.Firmware, func(b bom.Blob) bool { return strings.HasPrefix(b.Path, "nvidia/"+bill.NVIDIA.Version+"/gsp_") }) {
+		t.Errorf("the GPUs' firmware is not in the image: %v", bill.Firmware)
+	}
+	image, err := os.ReadFile(filepath.Join(files, InitrdFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(image, secret[len(secret)-64:]) || bytes.Contains(image, keyText[40:100]) {
+		t.Error("the image holds the private key")
 	}
 }

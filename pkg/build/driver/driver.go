@@ -91,7 +91,8 @@ type Driver struct {
 	Headers  lock.Entry
 	Inputs   []lock.Entry // source, headers, compiler and what those need
 	Cached   bool         // nothing had to be built
-	Depends  []string     // modules of the kernel's own that they need, or want before them
+	Depends  []string     // modules of the kernel's own that they need
+	Soft     []string     // and those that they want before them, where the kernel has them
 	Firmware []string     // files that they ask for, relative to /lib/firmware
 	Signer   string       // subject of the certificate whose key signed them; empty: nobody
 }
@@ -133,32 +134,38 @@ func Build(ctx context.Context, c Config) (Driver, error) {
 			return Driver{}, fmt.Errorf("build NVIDIA driver %s (%s) for kernel %s: %w", p.version, c.Flavor.Name, c.Release, err)
 		}
 	}
-	d.Depends, d.Firmware, err = wants(d.Files)
-	return d, err
+	return d, d.wants()
 }
 
-// wants is what the modules name as needed, or wanted before them, and are not
-// themselves, and the firmware that they name (modinfo: depends, softdep,
+// wants reads what the modules name as needed, or wanted before them, and are
+// not themselves, and the firmware that they name (modinfo: depends, softdep,
 // firmware).
-func wants(files []string) (depends, firmware []string, err error) {
+func (d *Driver) wants() error {
 	ours := make(map[string]bool)
 	for _, m := range Modules {
 		ours[kmod.Normalize(m)] = true
 	}
-	for _, name := range files {
-		info, err := readModinfo(name)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, d := range slices.Concat(info.SoftPre, info.Depends) {
-			if d = kmod.Normalize(d); d != "" && !ours[d] && !slices.Contains(depends, d) {
-				depends = append(depends, d)
+	add := func(list *[]string, names []string) {
+		for _, name := range names {
+			// NVIDIA's softdep has commas where modprobe.d(5) wants blanks.
+			for part := range strings.SplitSeq(name, ",") {
+				if part = kmod.Normalize(part); part != "" && !ours[part] && !slices.Contains(*list, part) {
+					*list = append(*list, part)
+				}
 			}
 		}
-		firmware = append(firmware, info.Firmware...)
+		slices.Sort(*list)
 	}
-	slices.Sort(depends)
-	return depends, firmware, nil
+	for _, name := range d.Files {
+		info, err := readModinfo(name)
+		if err != nil {
+			return err
+		}
+		add(&d.Depends, info.Depends)
+		add(&d.Soft, info.SoftPre)
+		d.Firmware = append(d.Firmware, info.Firmware...)
+	}
+	return nil
 }
 
 func readModinfo(name string) (kmod.Modinfo, error) {
