@@ -122,8 +122,8 @@ func about(lines []string) []string {
 			kept = append(kept, l)
 		}
 	}
-	if n := len(kept) - mostLines; n > 0 {
-		kept = append([]string{fmt.Sprintf("… %d lines before", n)}, kept[n:]...)
+	if n := len(kept) - mostLines; n > 0 { // the beginning and the end tell most
+		kept = slices.Concat(kept[:mostLines/2], []string{fmt.Sprintf("… %d lines …", n)}, kept[len(kept)-mostLines/2:])
 	}
 	return kept
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -206,6 +207,21 @@ func TestLoadFailures(t *testing.T) {
 	}
 }
 
+// A flood of lines keeps its beginning and its end.
+func TestAbout(t *testing.T) {
+	lines := []string{"usb 1-1: new device"}
+	for i := range 100 {
+		lines = append(lines, fmt.Sprintf("nvidia_uvm: Unknown symbol s%d (err -2)", i))
+	}
+	got := about(lines)
+	if len(got) != mostLines+1 || !strings.Contains(got[0], " s0 ") || !strings.Contains(got[mostLines], " s99 ") || !strings.Contains(got[mostLines/2], "80 lines") {
+		t.Errorf("%q", got)
+	}
+	if got := about(lines[:2]); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestState(t *testing.T) {
 	dir := t.TempDir()
 	s := nvstate.State{GPUs: []string{"0000:01:00.0"}, Nothing: ErrNoDriver.Error()}
@@ -213,7 +229,7 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := nvstate.Read(os.DirFS(dir))
-	if err != nil || got.Nothing != s.Nothing || got.Modules == nil {
+	if err != nil || got.Nothing != s.Nothing || got.Modules == nil || got.GPUs == nil {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if _, err := nvstate.Read(fstest.MapFS{}); !errors.Is(err, fs.ErrNotExist) {

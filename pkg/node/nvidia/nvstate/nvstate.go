@@ -53,6 +53,9 @@ func Read(root fs.FS) (State, error) {
 
 // Write writes the state below root, a directory, whole or not at all.
 func (s State) Write(root string) error {
+	if s.GPUs == nil {
+		s.GPUs = []string{}
+	}
 	if s.Modules == nil {
 		s.Modules = []Module{}
 	}
