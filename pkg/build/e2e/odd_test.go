@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/u-root/mkuimage/cpio"
 
@@ -142,5 +143,23 @@ func TestCorruptModule(t *testing.T) {
 		if status, _ := ssh.ExitStatus(err); status != 0 {
 			t.Error(err)
 		}
+	}
+}
+
+// TestPowerButton presses the machine's power button, as a BMC does for its
+// operator: the machine stops what runs and powers off.
+func TestPowerButton(t *testing.T) {
+	m := boot(t, options{})
+	m.trust()
+	m.until("somebody listens to the button", func() (string, bool) {
+		out, _ := m.as("root", "svc status powerkey", nil)
+		return out, regexp.MustCompile(`says +[1-9]\d* power buttons`).MatchString(out)
+	})
+	if err := m.process.QMP.Powerdown(m.ctx); err != nil {
+		t.Fatal(err)
+	}
+	m.wait(regexp.MustCompile(`the power button was pressed \(dev/input/event\d+\)`))
+	if err := m.ended(time.Minute); err != nil {
+		t.Error(err)
 	}
 }

@@ -32,6 +32,7 @@ func All(p bootparam.Params) []supervise.Service {
 		audit(),
 		console(),
 		timesync(),
+		powerkey(),
 		logship(p),
 	}
 }
