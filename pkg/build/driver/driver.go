@@ -97,6 +97,17 @@ type Driver struct {
 	Signer   string       // subject of the certificate whose key signed them; empty: nobody
 }
 
+// ErrDoesNotFit is wrapped where the inputs are there and do not go together:
+// versions differ, a patch does not apply, the compiler stops, a module is for
+// another kernel. Another build of the same would end the same.
+var ErrDoesNotFit = errors.New("kernel, driver and compiler do not fit")
+
+// misfit makes an error one of those.
+type misfit struct{ error }
+
+func (m misfit) Is(target error) bool { return target == ErrDoesNotFit }
+func (m misfit) Unwrap() error        { return m.error }
+
 // ErrNotPinned is wrapped where bee.lock has no driver for an architecture.
 var ErrNotPinned = errors.New("bee.lock pins no NVIDIA driver for it")
 
@@ -204,17 +215,17 @@ func newPlan(c Config) (*plan, error) {
 	}
 	p.headers, ok = find("linux-headers-" + c.Release)
 	if !ok {
-		return nil, fmt.Errorf("find the headers of kernel %s: group %s of %s has no linux-headers-%s, only %s; kernel and headers move together: run `go tool mage lock`",
-			c.Release, kernelGroup, lock.Name, c.Release, strings.Join(names(group, "linux-headers-"), ", "))
+		return nil, misfit{fmt.Errorf("find the headers of kernel %s: group %s of %s has no linux-headers-%s, only %s; kernel and headers move together: run `go tool mage lock`",
+			c.Release, kernelGroup, lock.Name, c.Release, strings.Join(names(group, "linux-headers-"), ", "))}
 	}
 	if headers := p.headers; headers.Version != c.Kernel.Version {
-		return nil, fmt.Errorf("check the headers against the kernel: the kernel is %s, the headers are %s; they move together: run `go tool mage lock`", c.Kernel.Version, headers.Version)
+		return nil, misfit{fmt.Errorf("check the headers against the kernel: the kernel is %s, the headers are %s; they move together: run `go tool mage lock`", c.Kernel.Version, headers.Version)}
 	}
 	p.version = release(p.source.Version)
 	for _, e := range c.Lock.Group(userspaceGroup, c.Arch) {
 		// nvidia-modprobe has releases of its own and works with any driver.
 		if v := release(e.Version); v != p.version && e.Name != "nvidia-modprobe" {
-			return nil, fmt.Errorf("check the driver against its libraries: the source %s is %s, %s is %s; they must be of one release: run `go tool mage lock`", p.source.Name, p.version, e.Name, v)
+			return nil, misfit{fmt.Errorf("check the driver against its libraries: the source %s is %s, %s is %s; they must be of one release: run `go tool mage lock`", p.source.Name, p.version, e.Name, v)}
 		}
 	}
 	for _, e := range group {
@@ -300,8 +311,15 @@ func (p *plan) build(ctx context.Context, dir string) (err error) {
 			return err
 		}
 	}
-	for _, step := range []func(context.Context) error{b.unpack, b.patch, b.compile, b.strip, b.check} {
-		if err := step(ctx); err != nil {
+	for _, step := range []struct {
+		do     func(context.Context) error
+		misfit bool // its failure says that the inputs do not fit
+	}{{b.unpack, false}, {b.patch, true}, {b.compile, true}, {b.strip, false}, {b.check, true}} {
+		err := step.do(ctx)
+		if err != nil && step.misfit && ctx.Err() == nil && !errors.Is(err, sandbox.ErrUnavailable) {
+			err = misfit{err}
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -312,7 +312,7 @@ func TestPatchThatDoesNotApply(t *testing.T) {
 	if errors.Is(err, sandbox.ErrUnavailable) {
 		t.Skipf("NOT TESTED: %v", err)
 	}
-	if err == nil || !strings.Contains(err.Error(), "0001-stale.patch") {
+	if !errors.Is(err, ErrDoesNotFit) || !strings.Contains(err.Error(), "0001-stale.patch") {
 		t.Error(err)
 	}
 	left, err := filepath.Glob(filepath.Join(c.Cache, "nvidia", "*"))

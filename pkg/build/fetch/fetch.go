@@ -80,6 +80,9 @@ func New(l *lock.File, progress io.Writer) (*Fetcher, error) {
 // Blob returns what must be fetched for an entry.
 func (f *Fetcher) Blob(e lock.Entry) (Blob, error) {
 	_, s, err := f.lock.ArchiveOf(e)
+	if !e.Date.IsZero() {
+		s.Date = e.Date // the suite has moved on, the entry has not
+	}
 	return Blob{Name: e.String(), Suite: s, Path: e.Path, Size: e.Size, SHA256: e.SHA256}, err
 }
 

@@ -301,3 +301,24 @@ func FuzzParseSources(f *testing.F) {
 	f.Add("a.sources", "Types: deb\nURIs: http://x\n")
 	f.Fuzz(func(t *testing.T, name, text string) { parseSources(name, text) })
 }
+
+// An entry that stayed while its suite moved on is looked for in the dated
+// archive as of its own date (a day later, so that it is there).
+func TestDateOfAnEntryThatStayed(t *testing.T) {
+	stayed := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	l := &lock.File{
+		Archives: []lock.Archive{{Name: "debian", Snapshot: "http://snapshot.example"}},
+		Suites:   []lock.Suite{{Name: "trixie", Archive: "debian", Date: stayed.AddDate(0, 6, 0)}},
+	}
+	f := &Fetcher{lock: l}
+	for date, want := range map[time.Time]string{stayed: "20260103", {}: "20260703"} {
+		b, err := f.Blob(lock.Entry{Name: "kernel", Suite: "trixie", Date: date})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := f.sources(b)
+		if err != nil || len(list) != 1 || !strings.Contains(list[0].base, want) {
+			t.Errorf("%v, %v, want %s", list, err, want)
+		}
+	}
+}

@@ -83,6 +83,10 @@ type Entry struct {
 	Path    string   // below an archive's base URL: pool/main/…
 	Size    int64    // bytes
 	SHA256  string   // 64 lower-case hexadecimal digits
+
+	// Date is the suite's date when the entry was locked, where the suite has moved
+	// on and the entry stayed: the dated archive has it then, not now. Else zero.
+	Date time.Time
 }
 
 // String names the entry as an error message should: name, version, arch.

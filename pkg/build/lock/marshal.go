@@ -71,6 +71,9 @@ func (f *File) Marshal() []byte {
 		field(&b, "Filename", e.Path)
 		field(&b, "Size", strconv.FormatInt(e.Size, 10))
 		field(&b, "SHA256", e.SHA256)
+		if !e.Date.IsZero() {
+			field(&b, "Date", e.Date.UTC().Format(time.RFC3339))
+		}
 	}
 	return b.Bytes()
 }

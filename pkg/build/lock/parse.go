@@ -71,7 +71,7 @@ var readers = map[string]func(*File, *stanza){
 		f.Entries = append(f.Entries, Entry{
 			Name: p.word("Package"), Version: p.word("Version"), Arch: p.word("Architecture"),
 			Suite: p.word("Suite"), Groups: p.words("Groups"), Path: p.pool("Filename"),
-			Size: p.size("Size"), SHA256: p.digest("SHA256"),
+			Size: p.size("Size"), SHA256: p.digest("SHA256"), Date: p.date("Date"),
 		})
 	},
 }
@@ -81,7 +81,7 @@ var known = map[string][]string{
 	"Archive": {"Archive", "Mirrors", "Snapshot"},
 	"Suite":   {"Suite", "Archive", "Components", "Date"},
 	"Group":   {"Group", "Note", "Architectures", "Suites", "Want", "Through", "Without", "Alone", "Same-Version", "Same-Release", "Moves-With"},
-	"Package": {"Package", "Version", "Architecture", "Suite", "Groups", "Filename", "Size", "SHA256"},
+	"Package": {"Package", "Version", "Architecture", "Suite", "Groups", "Filename", "Size", "SHA256", "Date"},
 }
 
 // stanza reads typed fields and keeps the first error.

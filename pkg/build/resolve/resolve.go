@@ -69,8 +69,11 @@ func ResolveAndTry(ctx context.Context, old *lock.File, indexes Reader, out io.W
 	}
 	fmt.Fprintf(out, "the kernel, the driver or their compiler changed: try the build\n")
 	failed := try(ctx, fresh)
-	if failed == nil || ctx.Err() != nil {
-		return fresh, failed
+	if failed == nil {
+		return fresh, nil
+	}
+	if !errors.Is(failed, driver.ErrDoesNotFit) || ctx.Err() != nil {
+		return nil, fmt.Errorf("try the build: %w; nothing was decided by it", failed)
 	}
 	hold := make(map[string]error)
 	for _, g := range tried {
@@ -126,7 +129,7 @@ func Resolve(ctx context.Context, old *lock.File, indexes Reader, out io.Writer,
 			answers[g.Name+" "+arch] = entries
 		}
 	}
-	holdFollowers(old.Groups, held)
+	holdFollowers(old, answers, held)
 	merged := make(map[string]lock.Entry) // by name and architecture
 	for _, g := range old.Groups {
 		why, stays := held[g.Name]
@@ -136,7 +139,7 @@ func Resolve(ctx context.Context, old *lock.File, indexes Reader, out io.Writer,
 		for _, arch := range g.Arches {
 			entries := answers[g.Name+" "+arch]
 			if stays {
-				entries = old.Group(g.Name, arch)
+				entries = dated(old.Group(g.Name, arch), old, fresh)
 			}
 			if err := merge(merged, entries, g.Name); err != nil {
 				return nil, err
@@ -169,21 +172,66 @@ func newUniverse(ctx context.Context, old, fresh *lock.File, indexes Reader, g l
 	return u, nil
 }
 
-// holdFollowers adds to held every group that moves with one that is held, and
-// every one that such a group moves with.
-func holdFollowers(groups []lock.Group, held map[string]error) {
+// holdFollowers adds to held every group that moves with one that is held, every
+// one that such a group moves with, and every one that shares a package with a
+// held one and would take it in another version: a package stands in the lock
+// once.
+func holdFollowers(old *lock.File, answers map[string][]lock.Entry, held map[string]error) {
 	for more := true; more; {
 		more = false
-		for _, g := range groups {
+		hold := func(group string, why error) {
+			if held[group] == nil {
+				held[group], more = why, true
+			}
+		}
+		for _, g := range old.Groups {
 			for _, other := range g.MovesWith {
-				for _, pair := range [][2]string{{g.Name, other}, {other, g.Name}} {
-					if held[pair[0]] != nil && held[pair[1]] == nil {
-						held[pair[1]], more = fmt.Errorf("it moves with group %s", pair[0]), true
+				if held[g.Name] != nil {
+					hold(other, fmt.Errorf("it moves with group %s", g.Name))
+				}
+				if held[other] != nil {
+					hold(g.Name, fmt.Errorf("it moves with group %s", other))
+				}
+			}
+			if held[g.Name] != nil {
+				continue
+			}
+			for _, arch := range g.Arches {
+				for _, e := range answers[g.Name+" "+arch] {
+					if by := sharedWith(old, held, e); by != "" {
+						hold(g.Name, fmt.Errorf("it shares %s with group %s", e.Name, by))
 					}
 				}
 			}
 		}
 	}
+}
+
+// sharedWith is the held group that keeps a package which e would replace; empty:
+// none.
+func sharedWith(old *lock.File, held map[string]error, e lock.Entry) string {
+	have, err := old.Get(e.Name, e.Arch)
+	if err != nil || have.SHA256 == e.SHA256 {
+		return ""
+	}
+	for _, g := range have.Groups {
+		if held[g] != nil {
+			return g
+		}
+	}
+	return ""
+}
+
+// dated gives entries that stay the date at which the dated archive has them.
+func dated(entries []lock.Entry, old, fresh *lock.File) []lock.Entry {
+	entries = slices.Clone(entries)
+	for i, e := range entries {
+		at := slices.IndexFunc(old.Suites, func(s lock.Suite) bool { return s.Name == e.Suite })
+		if at >= 0 && e.Date.IsZero() && !old.Suites[at].Date.Equal(fresh.Suites[at].Date) {
+			entries[i].Date = old.Suites[at].Date
+		}
+	}
+	return entries
 }
 
 // merge adds a group's entries: a package that several groups want stands once,
@@ -200,10 +248,13 @@ func merge(into map[string]lock.Entry, entries []lock.Entry, group string) error
 		if have.SHA256 != e.SHA256 {
 			return fmt.Errorf("groups %s and %s want different versions of %s (%s and %s): give them the same Suites", have.Groups[0], group, e.Name, have.Version, e.Version)
 		}
+		if e.Date.IsZero() {
+			have.Date = time.Time{} // it is there today too
+		}
 		if !slices.Contains(have.Groups, group) {
 			have.Groups = append(have.Groups, group)
-			into[key] = have
 		}
+		into[key] = have
 	}
 	return nil
 }

@@ -6,16 +6,25 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/bee-os/bee/pkg/bom"
+	"github.com/bee-os/bee/pkg/bootparam"
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/nvidia/nvstate"
 )
 
 // driverLoad reads what became of NVIDIA's driver at boot. Where nobody loads
-// one (another system than bee) there is no such file.
+// one (another system than bee, an image without it) there is no such file;
+// where somebody should have, its absence is a finding.
 func driverLoad(m Machine) (hwreport.Field[hwreport.GPULoad], []hwreport.Finding) {
 	s, err := nvstate.Read(m.Root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return hwreport.Absent[hwreport.GPULoad](), nil
+		b, err := bom.Read(m.Root)
+		cmdline, _ := raw(m.Root, "proc/cmdline") // without it nothing was switched off
+		if params, _ := bootparam.Parse(cmdline); err != nil || b.NVIDIA == nil || params.NVIDIAOff {
+			return hwreport.Absent[hwreport.GPULoad](), nil
+		}
+		const text = "the image carries NVIDIA's driver, and its service has told nothing of it: svc status nvidia"
+		return hwreport.Unknown[hwreport.GPULoad](text), []hwreport.Finding{hwreport.NewFinding(hwreport.Warning, "gpu.driver-not-loaded", "nvidia", text, hwreport.Evidence{Source: nvstate.Path, Value: "absent"})}
 	}
 	if err != nil {
 		return hwreport.Unknown[hwreport.GPULoad](err.Error()), nil

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/nvidia/nvstate"
 )
@@ -22,9 +23,17 @@ func TestDriverLoad(t *testing.T) {
 		{"nothing to do", `{"gpus":[],"nothing":"no NVIDIA GPU"}`, hwreport.IsValue, nil},
 		{"without a GPU", `{"gpus":[],` + failed + `}`, hwreport.IsValue, []hwreport.Severity{hwreport.Info, hwreport.Info}},
 		{"with a GPU", `{"gpus":["0000:01:00.0"],` + failed + `}`, hwreport.IsValue, []hwreport.Severity{hwreport.Failure, hwreport.Warning}},
+		{"nobody told", "", hwreport.IsUnknown, []hwreport.Severity{hwreport.Warning}},
+		{"nobody told, switched off", "", hwreport.IsAbsent, nil},
 		{"garbage", `{`, hwreport.IsUnknown, nil},
 	} {
 		root := fstest.MapFS{}
+		if strings.HasSuffix(c.name, "switched off") {
+			root["proc/cmdline"] = &fstest.MapFile{Data: []byte("quiet bee.nvidia=off\n")}
+		}
+		if strings.HasPrefix(c.name, "nobody told") {
+			root[bom.Path] = &fstest.MapFile{Data: []byte(`{"schema":1,"name":"bee","nvidia":{"version":"550.163.01"}}`)}
+		}
 		if c.text != "" {
 			root[nvstate.Path] = &fstest.MapFile{Data: []byte(c.text)}
 		}
@@ -38,7 +47,7 @@ func TestDriverLoad(t *testing.T) {
 				t.Errorf("%s: %+v", c.name, f)
 			}
 		}
-		if len(found) > 0 && !strings.Contains(found[0].Evidence[0].Value+load.Or(hwreport.GPULoad{}).Modules[0].Kernel[0], "No NVIDIA GPU found") {
+		if load.State() == hwreport.IsValue && len(found) > 0 && !strings.Contains(found[0].Evidence[0].Value+load.Or(hwreport.GPULoad{}).Modules[0].Kernel[0], "No NVIDIA GPU found") {
 			t.Errorf("%s: the kernel's words are not there: %+v", c.name, found[0])
 		}
 	}

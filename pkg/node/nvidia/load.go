@@ -26,11 +26,12 @@ type machine struct {
 	log         func() []string                           // what the kernel's log said since the last call
 	node        func(Node) error                          // makes a device file
 	persistence func(ctx context.Context) (string, error) // turns persistence mode on
+	save        func(nvstate.State) error                 // tells the rest of the node, before each step that may never end
 }
 
 // persistencePatience bounds what turning persistence mode on may take: each
 // GPU is brought up for it, which takes seconds on a large machine.
-const persistencePatience = 60 * time.Second
+const persistencePatience = 45 * time.Second
 
 // mostLines bounds what is kept of the kernel's log for one module.
 const mostLines = 20
@@ -44,6 +45,7 @@ func (m machine) load(ctx context.Context, p Plan) (nvstate.State, error) {
 			s.Problems = append(s.Problems, err.Error())
 		}
 	}
+	save := func() { problem(m.save(s)) }
 	m.log() // what was said before is not about us
 	for _, name := range p.Depends {
 		if err := m.depend(name); err != nil {
@@ -53,7 +55,9 @@ func (m machine) load(ctx context.Context, p Plan) (nvstate.State, error) {
 	for _, file := range p.Files {
 		// What is behind a module that would not load needs it, but says so in its
 		// own words: all are tried.
-		s.Modules = append(s.Modules, m.module(file))
+		s.Modules = append(s.Modules, nvstate.Module{Name: moduleName(file), File: "/" + file, Error: "it is being loaded"})
+		save()
+		s.Modules[len(s.Modules)-1] = m.module(file)
 	}
 	if len(s.Failed()) < len(s.Modules) {
 		nodes, err := Nodes(m.root)
@@ -65,6 +69,8 @@ func (m machine) load(ctx context.Context, p Plan) (nvstate.State, error) {
 		s.Driver, s.Libraries, same = m.versions()
 		problem(same)
 		if len(p.GPUs) > 0 && same == nil {
+			s.Persistence = "it is being turned on"
+			save()
 			ctx, cancel := context.WithTimeout(ctx, persistencePatience)
 			text, err := m.persistence(ctx)
 			cancel()
@@ -72,6 +78,7 @@ func (m machine) load(ctx context.Context, p Plan) (nvstate.State, error) {
 			problem(err)
 		}
 	}
+	save()
 	return s, failures(s)
 }
 

@@ -56,26 +56,27 @@ func loadMain(force bool, stdout, stderr io.Writer) int {
 	params, _ := bootparam.Parse(string(cmdline)) // PID 1 tells the warnings
 	root := os.DirFS("/")
 	plan, err := MakePlan(root, params.NVIDIAModeset, force)
+	tell := func(s nvstate.State) {
+		if err := s.Write("/"); err != nil {
+			fmt.Fprintf(stderr, "nvidia: %v\n", err)
+		}
+	}
 	if errors.Is(err, ErrNoGPU) || errors.Is(err, ErrNoDriver) {
 		fmt.Fprintf(stdout, "nvidia: %v\n", err)
-		if werr := (nvstate.State{GPUs: plan.GPUs, Nothing: err.Error()}).Write("/"); werr != nil {
-			fmt.Fprintf(stderr, "nvidia: %v\n", werr)
-		}
+		tell(nvstate.State{GPUs: plan.GPUs, Nothing: err.Error()})
 		notify.Skipped(err.Error())
 		return 0
 	}
+	var m machine
+	if err == nil {
+		m, err = thisMachine(string(cmdline), params, stdout)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "nvidia: %v\n", err)
+		tell(nvstate.State{GPUs: plan.GPUs, Problems: []string{err.Error()}})
 		return 1
 	}
-	m, err := thisMachine(string(cmdline), params, stdout)
-	if err != nil {
-		fmt.Fprintf(stderr, "nvidia: %v\n", err)
-		return 1
-	}
-	state, err := m.load(context.Background(), plan)
-	err = errors.Join(err, state.Write("/"))
-	if err != nil {
+	if _, err := m.load(context.Background(), plan); err != nil {
 		fmt.Fprintf(stderr, "nvidia: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nnvidia: "))
 		return 1
 	}
@@ -111,7 +112,7 @@ func thisMachine(cmdline string, params bootparam.Params, out io.Writer) (machin
 		},
 		insert: func(file, options string) error { return kernel.Insert(file, options, false) },
 		log:    log.since, node: func(n Node) error { return makeNode("/dev", n) },
-		persistence: persistence,
+		persistence: persistence, save: func(s nvstate.State) error { return s.Write("/") },
 	}, nil
 }
 
@@ -150,17 +151,45 @@ func persistence(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("turn persistence mode on: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env, cmd.WaitDelay = []string{"PATH=/bin", "LC_ALL=C"}, time.Second
-	text, err := cmd.CombinedOutput()
-	text = bytes.TrimSpace(text)
-	if ctx.Err() != nil {
+	text, err := runOrLeave(ctx, args)
+	switch {
+	case ctx.Err() != nil:
 		return "", fmt.Errorf("turn persistence mode on: nvidia-smi did not end in %v", persistencePatience)
-	}
-	if err != nil {
+	case err != nil:
 		return "", fmt.Errorf("turn persistence mode on: nvidia-smi: %w: %s", err, text)
 	}
 	return string(text), nil
+}
+
+// leaveAfter is how long a process that was killed may take to go. One that
+// waits inside the kernel for a sick GPU never does.
+const leaveAfter = 2 * time.Second
+
+// runOrLeave runs a program and returns what it said. When ctx ends the program
+// is killed, and left alone if that does not end it.
+func runOrLeave(ctx context.Context, args []string) ([]byte, error) {
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		cmd.Env, cmd.WaitDelay = []string{"PATH=/bin", "LC_ALL=C"}, time.Second
+		text, err := cmd.CombinedOutput()
+		done <- result{bytes.TrimSpace(text), err}
+	}()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-time.After(leaveAfter):
+		return nil, fmt.Errorf("it cannot be killed: %w", ctx.Err())
+	}
 }
 
 func status(stdout, stderr io.Writer) int {

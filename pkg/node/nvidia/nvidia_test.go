@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -109,6 +110,7 @@ func fake(t *testing.T, fsys fstest.MapFS) (*machine, *[]string, *bytes.Buffer) 
 		log:         func() []string { return nil },
 		node:        func(n Node) error { did = append(did, "node "+n.Path); return nil },
 		persistence: func(context.Context) (string, error) { did = append(did, "persistence"); return "All done.", nil },
+		save:        func(nvstate.State) error { return nil },
 	}, &did, &out
 }
 
@@ -139,6 +141,52 @@ func TestLoad(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "/usr/local/lib/nvidia/nvidia-uvm.ko.xz") {
 		t.Error(out.String())
+	}
+}
+
+// Before each step that may never end, what is known by then is told, and what
+// is being done.
+func TestLoadTellsBeforeItHangs(t *testing.T) {
+	fsys := tree(t)
+	m, _, _ := fake(t, fsys)
+	var saved []nvstate.State
+	m.save = func(s nvstate.State) error {
+		s.Modules = slices.Clone(s.Modules)
+		saved = append(saved, s)
+		return nil
+	}
+	if _, err := m.load(t.Context(), plan(t, fsys)); err != nil {
+		t.Fatal(err)
+	}
+	if len(saved) != 4 {
+		t.Fatalf("told %d times", len(saved))
+	}
+	first, second, third, last := saved[0].Modules, saved[1].Modules, saved[2], saved[3]
+	if len(first) != 1 || first[0].Loaded || first[0].Error != "it is being loaded" {
+		t.Errorf("before the first module: %+v", first)
+	}
+	if len(second) != 2 || !second[0].Loaded || second[1].Error != "it is being loaded" {
+		t.Errorf("before the second: %+v", second)
+	}
+	if !third.Modules[1].Loaded || third.Persistence != "it is being turned on" || last.Persistence != "All done." || len(last.Problems) > 0 {
+		t.Errorf("persistence: %+v, %+v", third, last)
+	}
+}
+
+// A program that does not end is killed; what it said until then is lost, the
+// time is not.
+func TestRunOrLeave(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := runOrLeave(ctx, []string{"/bin/sleep", "60"}); err == nil {
+		t.Error("a program that was killed ended well")
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if text, err := runOrLeave(t.Context(), []string{"/bin/echo", "said"}); err != nil || string(text) != "said" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 
