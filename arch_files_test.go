@@ -39,6 +39,27 @@ var (
 	digest  = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 )
 
+// rooms are what stands at the top level, besides dot files and the tests of the
+// architecture itself; images and vendor-tools are not git's.
+var rooms = []string{"cmds", "pkg", "initramfs", "kernel-config", "firmware-list", "boot", "templates", "go.mod", "go.sum", "mage.go", "README.md", "bee.lock", "LICENSE",
+	"images", "vendor-tools"}
+
+func topLevel(t tree) ([]string, error) {
+	entries, err := fs.ReadDir(t.fsys, ".")
+	var found []string
+	for _, e := range entries {
+		name := e.Name()
+		ours, err := path.Match("arch*_test.go", name)
+		if err != nil {
+			return nil, err
+		}
+		if !ours && !strings.HasPrefix(name, ".") && !slices.Contains(rooms, name) {
+			found = append(found, name+" has no place at the top level")
+		}
+	}
+	return found, err
+}
+
 // files calls f for every file of the repository that is ours to write, except
 // captured data.
 func files(t tree, f func(name string, text []byte) error) error {

@@ -69,6 +69,8 @@ var rules = []rule{
 		filesShort, oneFile("pkg/a/a.go", "package a\n"+strings.Repeat("//\n", 500)), "pkg/a/a.go has 501 lines"},
 	{"names say what is inside", "util and its kin collect what nobody placed",
 		namesSay, oneFile("pkg/util/a.go", "package util\n"), "pkg/util/a.go"},
+	{"the house has these rooms", "what lies at the top level by accident is shipped by accident",
+		topLevel, oneFile("sources.list", "deb\n"), "sources.list"},
 	{"the README's parameters are bootparam's", "people set parameters from the README",
 		readmeTable, oneFile("README.md", tableBegin+"\n| parameter | meaning |\n"+tableEnd), "README.md"},
 	{"every name fetched is locked", "a group without an entry fails on the first build with an empty cache, not here",
