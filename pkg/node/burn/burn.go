@@ -45,6 +45,7 @@ type host struct {
 	command      func(program string, args ...string) ([]string, error) // of the compat root
 	log          func() (logReader, error)                              // from now on
 	grace        time.Duration                                          // that a worker may take beyond its time
+	firstSample  time.Duration                                          // that workers wait for NVML's
 	computations func() []computation
 	open         func(disk string) (disk, error)
 	env          []string // of children, beside their own
@@ -60,6 +61,7 @@ func machine() host {
 		computations: computations,
 		open:         openDisk,
 		grace:        time.Minute,
+		firstSample:  10 * time.Second,
 		report:       "/" + hwreport.BurnPath,
 	}
 }

@@ -11,47 +11,6 @@ import (
 	"github.com/bee-os/bee/pkg/hwreport"
 )
 
-// sample takes a sample of a GPU.
-func (g *gpuPart) sample(d *hwreport.GPUSample) {
-	g.now.temp, g.now.power, g.now.clock = d.Temperature, d.Power, d.SMClock
-	if g.first == nil {
-		g.first = d
-	}
-	g.last = d
-	if !g.working {
-		return
-	}
-	l := &g.Load
-	l.Samples++
-	highest(&l.TempMax, d.Temperature)
-	highest(&l.MemTempMax, d.MemTemp)
-	highest(&l.PowerMax, d.Power)
-	if u, ok := d.Utilisation.Get(); !ok || u < busy {
-		return // between two tests, or before the first
-	}
-	lowest(&l.ClockMin, d.SMClock)
-	highest(&l.ClockMax, d.SMClock)
-	for _, reason := range d.Throttle.Or(nil) {
-		l.Throttle[reason]++
-	}
-	if now, ok := d.Link.Get(); ok {
-		was := l.Link.Or(now)
-		l.Link = hwreport.Value(hwreport.GPULinkAt{Generation: min(was.Generation, now.Generation), Width: min(was.Width, now.Width)})
-	}
-}
-
-func highest(to *hwreport.Field[int64], v hwreport.Field[int64]) {
-	if n, ok := v.Get(); ok {
-		*to = hwreport.Value(max(n, to.Or(n)))
-	}
-}
-
-func lowest(to *hwreport.Field[int64], v hwreport.Field[int64]) {
-	if n, ok := v.Get(); ok {
-		*to = hwreport.Value(min(n, to.Or(n)))
-	}
-}
-
 // judgeGPUs makes findings of what was seen.
 func (j *job) judgeGPUs(gpus []*gpuPart) {
 	xids := make(map[string][]xid)
@@ -160,8 +119,12 @@ func (j *job) judgeGPU(g *gpuPart) {
 		} {
 			from, ok1 := c.first.Get()
 			to, ok2 := c.last.Get()
-			if !ok1 || !ok2 {
+			switch {
+			case !ok1 || !ok2:
 				*c.to = hwreport.Unknown[int64](c.last.Reason())
+				continue
+			case g.first == g.last:
+				*c.to = hwreport.Unknown[int64]("NVML gave only one sample")
 				continue
 			}
 			*c.to = hwreport.Value(to - from)

@@ -2,6 +2,7 @@ package burn
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -111,6 +112,7 @@ func actNVML(fault string) int {
 		io.Copy(io.Discard, os.Stdin)
 		close(end)
 	}()
+	last := false
 	for n := int64(0); ; n++ {
 		samples := hwreport.GPUSamples{Devices: []hwreport.GPUSample{}}
 		for i, a := range addresses {
@@ -130,12 +132,33 @@ func actNVML(fault string) int {
 					s.Corrected, s.Uncorrected = hwreport.Unknown[int64]("not supported"), hwreport.Unknown[int64]("not supported")
 				}
 			}
+			switch {
+			case i == 1 && fault == "absent":
+				continue
+			case i == 1 && fault == "lost":
+				s = hwreport.GPUSample{Address: a}
+				hwreport.Fill(&s, "GPU is lost")
+			case i == 1 && fault == "lost-later" && n > 0:
+				s.Address = ""
+			}
 			samples.Devices = append(samples.Devices, s)
 		}
+		switch {
+		case fault == "hang":
+			time.Sleep(time.Hour)
+		case fault == "late" && n == 0:
+			time.Sleep(300 * time.Millisecond)
+		}
 		json.NewEncoder(os.Stdout).Encode(samples)
+		if last {
+			return 0
+		}
+		if fault == "hang-later" {
+			time.Sleep(time.Hour)
+		}
 		select {
 		case <-end:
-			return 0
+			last = true
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -179,6 +202,7 @@ type bench struct {
 	absent string // a program that the image has not
 	log    []string
 	grace  time.Duration
+	first  time.Duration // that workers wait for NVML
 	ctx    context.Context
 	worker string   // instead of the test binary
 	env    []string // of it
@@ -212,6 +236,8 @@ func (b bench) run(t *testing.T, args ...string) (int, hwreport.Burn, string) {
 		env:    append([]string{childScript + "=" + b.script}, b.env...),
 		grace:  b.grace,
 		report: filepath.Join(t.TempDir(), "report.json"),
+
+		firstSample: cmp.Or(b.first, 10*time.Second),
 	}
 	if h.grace == 0 {
 		h.grace = 20 * time.Second
@@ -268,6 +294,12 @@ func TestGPUs(t *testing.T) {
 		{name: "no NVML", bench: bench{absent: "nvmlreport"}, status: 1, codes: []string{"burn.unwatched"}, says: []string{"throttling, temperatures and ECC counters are unknown"}},
 		{name: "NVML ends", bench: bench{script: "nvml=dead"}, status: 1, codes: []string{"burn.unwatched"}, says: []string{"ended with status 3: load libnvidia-ml.so.1"}},
 		{name: "NVML crashes", bench: bench{script: "nvml=segv"}, status: 1, codes: []string{"burn.unwatched"}, says: []string{"nvmlreport: it crashed: SIGSEGV"}},
+		{name: "NVML hangs", bench: bench{script: "nvml=hang", first: time.Millisecond}, status: 1, codes: []string{"burn.unwatched"}, says: []string{"nvmlreport gave no sample"}},
+		{name: "NVML hangs after one sample", bench: bench{script: "nvml=hang-later"}, status: 1, codes: []string{"burn.unwatched@gpu:GPU-0000", "burn.unwatched@gpu:GPU-0001", "burn.unwatched@gpu:GPU-0002"}, says: []string{"NVML gave only one sample of it"}},
+		{name: "NVML is late", args: []string{"--gpus", "0"}, bench: bench{script: "nvml=late", first: time.Millisecond}, status: 1, codes: []string{"burn.unwatched@gpu:GPU-0000"}, says: []string{"after the load had begun"}},
+		{name: "NVML lacks a GPU", bench: bench{script: "nvml=absent"}, status: 1, codes: []string{"burn.unwatched@gpu:GPU-0001"}, says: []string{"NVML gave no sample of it"}},
+		{name: "NVML has lost a GPU", bench: bench{script: "nvml=lost"}, status: 1, codes: []string{"burn.unwatched@gpu:GPU-0001"}, says: []string{"NVML gave no sample of it"}},
+		{name: "NVML loses a GPU", bench: bench{script: "nvml=lost-later"}, status: 1, codes: []string{"burn.unwatched@gpu:GPU-0001"}, says: []string{"NVML gave only one sample of it"}},
 		{name: "throttle", bench: bench{script: "nvml=throttle"}, status: 2, codes: []string{"burn.throttled@gpu:GPU-0001"}, says: []string{"hardware-thermal in"}},
 		{name: "ECC", bench: bench{script: "nvml=ecc"}, status: 2, codes: []string{"burn.ecc-uncorrected@gpu:GPU-0001"}},
 		{name: "corrected ECC", bench: bench{script: "nvml=ecc-corrected"}, status: 1, codes: []string{"burn.ecc-corrected@gpu:GPU-0001"}},
@@ -323,6 +355,39 @@ func TestGPUReport(t *testing.T) {
 	}
 	if skipped := p.Tests[2]; skipped.Skipped == "" || skipped.Rate.State() == hwreport.IsValue {
 		t.Errorf("%+v", skipped)
+	}
+}
+
+// TestUnwatched: what NVML last said long ago is no answer, and one sample no
+// difference.
+func TestUnwatched(t *testing.T) {
+	now := time.Now()
+	sample := func() *hwreport.GPUSample {
+		return &hwreport.GPUSample{Corrected: hwreport.Value[int64](5), Uncorrected: hwreport.Value[int64](0)}
+	}
+	one := sample()
+	for name, c := range map[string]struct {
+		watch watch
+		says  string
+		known bool // the difference of the counters
+	}{
+		"watched": {watch{first: one, last: sample(), firstAt: now.Add(-time.Minute), lastAt: now.Add(-2 * time.Second)}, "", true},
+		"stale":   {watch{first: one, last: sample(), firstAt: now.Add(-time.Minute), lastAt: now.Add(-6 * time.Second)}, "its last sample 6s before the load ended", true},
+		"late":    {watch{first: one, last: sample(), firstAt: now.Add(-time.Second), lastAt: now}, "after the load had begun", true},
+		"one":     {watch{first: one, last: one, firstAt: now.Add(-time.Minute), lastAt: now}, "only one sample", false},
+		"none":    {watch{}, "no sample", false},
+	} {
+		j := &job{}
+		g := &gpuPart{part: j.add(hwreport.BurnPart{ID: "gpu:x"}), watch: c.watch}
+		g.began = now.Add(-30 * time.Second)
+		j.judgeWatch(g, now)
+		if got := len(j.findings) > 0; got != (c.says != "") || got && !strings.Contains(j.findings[0].Message, c.says) {
+			t.Errorf("%s: %+v", name, j.findings)
+		}
+		j.judgeGPU(g)
+		if d, ok := g.Load.Corrected.Get(); ok != c.known || d != 0 {
+			t.Errorf("%s: %+v", name, g.Load.Corrected)
+		}
 	}
 }
 
