@@ -149,6 +149,17 @@ func TestWrongResults(t *testing.T) {
 	}
 }
 
+// TestCountedBeforeTheEnd: what was counted wrong before a GPU broke is told.
+func TestCountedBeforeTheEnd(t *testing.T) {
+	libraries := fakeCUDA(t)
+	for test, fault := range map[string]string{"fp32": "wrong@5 launch=719@10", "memory": "stuck=81920 launch=719@8"} {
+		w := worker(t, libraries, fault, "--tests", test)
+		if r := w.results[test]; w.err == nil || w.failed == nil || !w.failed.Load || w.failed.Test != test || r.Errors == 0 || len(r.First) == 0 || r.Rate != 0 {
+			t.Errorf("%s: %+v %+v", test, w.results, w.failed)
+		}
+	}
+}
+
 func TestOlderGPU(t *testing.T) {
 	w := worker(t, fakeCUDA(t), "capability=7 mig")
 	if r := w.results["bf16"]; w.err != nil || !w.done || !strings.Contains(r.Skipped, "needs compute capability 8.0") || w.results["fp32"].Rate <= 0 {

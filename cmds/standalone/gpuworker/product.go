@@ -122,8 +122,13 @@ func grid(tiles, ratio uint64) (tm, tn uint64) {
 // product multiplies matrices until the time is over, and holds every product
 // against the first, bit by bit; of the first, elements are computed on the
 // host.
-func product(s *session, p phase, until time.Time) (_ []gpuline.Result, err error) {
+func product(s *session, p phase, until time.Time) (results []gpuline.Result, err error) {
 	r := gpuline.Result{Test: p.name, Unit: gpuline.FLOPS}
+	defer func() {
+		if err != nil {
+			results = counted(r)
+		}
+	}()
 	w := &work{session: s, matrices: matricesOf(p.name), r: &r}
 	free, err := s.gpu.Free()
 	if err != nil {

@@ -240,7 +240,7 @@ func (g *gpuPart) line(b []byte) {
 	case l.Result != nil:
 		r := l.Result
 		t := hwreport.BurnTest{Name: r.Test, Kernel: r.Kernel, Skipped: r.Skipped, Unit: r.Unit, Iterations: r.Iterations, Tested: int64(r.Tested), Errors: r.Errors + r.NaNs}
-		if r.Skipped == "" {
+		if r.Skipped == "" && r.Rate > 0 { // one that did not end has none
 			t.Rate = hwreport.Value(r.Rate)
 		}
 		t.Against = hwreport.Absent[float64]()

@@ -76,8 +76,8 @@ func (j *job) judgeTests(p *part) {
 		if t.Errors == 0 {
 			continue
 		}
-		code := "burn.wrong-results"
-		if t.Name == "memory" || p.Kind == "mem" {
+		code := wrongCode(t.Name)
+		if p.Kind == "mem" {
 			code = "burn.memory-errors"
 		}
 		var evidence []hwreport.Evidence
@@ -88,9 +88,21 @@ func (j *job) judgeTests(p *part) {
 	}
 }
 
+// wrongCode is the finding that errors of a GPU's or a processor's test make.
+func wrongCode(test string) string {
+	if test == "memory" {
+		return "burn.memory-errors"
+	}
+	return "burn.wrong-results"
+}
+
 func (j *job) judgeGPU(g *gpuPart) {
 	find := func(s hwreport.Severity, code, format string, args ...any) {
 		j.find(s, code, g.ID, g.Name+": "+fmt.Sprintf(format, args...))
+	}
+	if test := g.now.test; g.now.errors > 0 && !slices.ContainsFunc(g.Tests, func(t hwreport.BurnTest) bool { return t.Name == test }) {
+		// Its worker ended before it told the result: what it had counted holds.
+		find(hwreport.Failure, wrongCode(test), "%d errors were counted during %s, which did not end", g.now.errors, test)
 	}
 	if f := g.failed; f != nil && f.Load {
 		find(hwreport.Failure, "burn.broke-under-load", "it stopped working during %s: %s", f.Test, f.Error)
@@ -144,7 +156,7 @@ func (j *job) judgeGPU(g *gpuPart) {
 	best := 0.0
 	for _, t := range g.Tests {
 		r, share := t.Rate.Or(0), t.Against.Or(1)
-		if t.Unit == "FLOP/s" {
+		if _, ok := t.Rate.Get(); ok && t.Unit == "FLOP/s" {
 			best = max(best, r)
 			if least := j.minimum[t.Name]; least > 0 && r < least {
 				find(hwreport.Failure, "burn.below-minimum", "%s gave %s, and --min-tflops asks for %s", t.Name, rate(r, t.Unit), rate(least, t.Unit))

@@ -59,6 +59,10 @@ func actChild(script, program string, args []string) int {
 	rate := 600e12
 	result := gpuline.Result{Test: "bf16", Kernel: "product_bf16_64", Rate: rate, Unit: gpuline.FLOPS, Iterations: 100}
 	memory := gpuline.Result{Test: "memory", Rate: 3e12, Unit: gpuline.Bytes, Iterations: 7, Against: 0.9, Tested: 80 << 30}
+	if test, ok := strings.CutPrefix(fault, "wrong-then-hang-"); ok {
+		tell(gpuline.Line{Progress: &gpuline.Progress{Test: test, Errors: 17}})
+		time.Sleep(time.Hour)
+	}
 	switch fault {
 	case "hang":
 		time.Sleep(time.Hour)
@@ -78,6 +82,11 @@ func actChild(script, program string, args []string) int {
 		return 127
 	case "launch":
 		tell(gpuline.Line{Failed: &gpuline.Failed{Test: "bf16", Call: "cuEventElapsedTime", Code: 719, Error: "cuEventElapsedTime: error 719", Load: true}})
+		return 3
+	case "wrong-then-launch":
+		tell(gpuline.Line{Progress: &gpuline.Progress{Test: "bf16", Errors: 17}})
+		tell(gpuline.Line{Result: &gpuline.Result{Test: "bf16", Unit: gpuline.FLOPS, Errors: 17}})
+		tell(gpuline.Line{Failed: &gpuline.Failed{Test: "bf16", Code: 1, Error: "no such thing"}})
 		return 3
 	case "wrong":
 		result.Errors, result.First = 1, []gpuline.Wrong{{Offset: 0x190, Got: 1, Want: 3}}
@@ -275,6 +284,9 @@ func TestGPUs(t *testing.T) {
 		{name: "wrong result", bench: bench{script: "0000:5e:00.0=wrong"}, status: 2, codes: []string{"burn.wrong-results@gpu:GPU-0001"}, says: []string{"1 errors in 100 rounds of bf16"}},
 		{name: "memory", bench: bench{script: "0000:5e:00.0=memory"}, status: 2, codes: []string{"burn.memory-errors@gpu:GPU-0001"}},
 		{name: "hang", bench: bench{script: "0000:5e:00.0=hang", grace: time.Millisecond}, status: 3, says: []string{"COULD NOT TEST: the worker failed: after 1", "did not end in its time and was killed, during memory"}},
+		{name: "wrong results, then a hang", bench: bench{script: "0000:5e:00.0=wrong-then-hang-bf16", grace: time.Millisecond}, status: 2, codes: []string{"burn.wrong-results@gpu:GPU-0001"}, says: []string{"17 errors were counted during bf16, which did not end", "was killed, during bf16"}},
+		{name: "memory errors, then a hang", bench: bench{script: "0000:5e:00.0=wrong-then-hang-memory", grace: time.Millisecond}, status: 2, codes: []string{"burn.memory-errors@gpu:GPU-0001"}},
+		{name: "wrong results, then the worker gives up", bench: bench{script: "0000:5e:00.0=wrong-then-launch"}, status: 2, codes: []string{"burn.wrong-results@gpu:GPU-0001"}, says: []string{"17 errors in 0 rounds of bf16"}},
 		{name: "ignores TERM", bench: bench{script: "0000:5e:00.0=stubborn", grace: time.Millisecond}, status: 3, says: []string{"was killed, during memory"}},
 		{name: "crash", bench: bench{script: "0000:3b:00.0=segv"}, status: 3, says: []string{"it crashed: SIGSEGV: segmentation violation, during memory"}},
 		{name: "killed", bench: bench{script: "0000:3b:00.0=killed"}, status: 3, says: []string{"it was killed by signal 9 (killed), during memory"}},
