@@ -202,11 +202,16 @@ func (j *job) write(r *hwreport.Burn, stdout io.Writer) (errs []error) {
 		return []error{err}
 	}
 	b = append(b, '\n')
-	for _, name := range []string{j.report, j.file} {
-		if name == "" {
+	// /var/log is ours: what was there in place of the report goes. What the user
+	// names stays what it is.
+	for _, to := range []struct {
+		name  string
+		write func(string, []byte) error
+	}{{j.report, replaceFile}, {j.file, writeFile}} {
+		if to.name == "" {
 			continue
 		}
-		if err := writeFile(name, b); err != nil {
+		if err := to.write(to.name, b); err != nil {
 			errs = append(errs, fmt.Errorf("write the report: %w", err))
 		}
 	}
@@ -218,8 +223,31 @@ func (j *job) write(r *hwreport.Burn, stdout io.Writer) (errs []error) {
 	return errs
 }
 
-// writeFile replaces a file as a whole.
+// writeFile writes what the user named. What is there and is no file, as a device
+// or a pipe, is written to: it must not be replaced. Behind a symbolic link it is
+// the file that is replaced.
 func writeFile(name string, b []byte) error {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		// A new one, or one that replaceFile will complain about.
+	case info.Mode().IsRegular():
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return err
+		}
+	default:
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(b)
+		return errors.Join(err, f.Close())
+	}
+	return replaceFile(name, b)
+}
+
+// replaceFile replaces a file as a whole.
+func replaceFile(name string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".burn-*")
 	if err != nil {
 		return err
