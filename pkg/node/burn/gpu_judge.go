@@ -2,6 +2,7 @@ package burn
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -166,6 +167,18 @@ func (j *job) judgeGPU(g *gpuPart) {
 			find(hwreport.Warning, "burn.slow-memory", "the memory test moved %s, %.0f %% of what the driver's own copy does", rate(r, t.Unit), 100*share)
 		}
 	}
+	var unmeasured []string
+	for _, name := range slices.Sorted(maps.Keys(j.minimum)) {
+		if !slices.ContainsFunc(g.Tests, func(t hwreport.BurnTest) bool {
+			_, ok := t.Rate.Get()
+			return ok && t.Unit == "FLOP/s" && (t.Name == name || name == "")
+		}) {
+			unmeasured = append(unmeasured, strings.TrimSpace(name+" rate"))
+		}
+	}
+	if unmeasured != nil && g.Untested == "" {
+		g.Untested = "no " + strings.Join(unmeasured, ", no ") + " to hold against --min-tflops"
+	}
 	if least := j.minimum[""]; least > 0 && best < least && g.Untested == "" {
 		find(hwreport.Failure, "burn.below-minimum", "the best product gave %s, and --min-tflops asks for %s", rate(best, "FLOP/s"), rate(least, "FLOP/s"))
 	}
@@ -185,7 +198,7 @@ func (j *job) judgeEquals(gpus []*gpuPart) {
 }
 
 // spread finds parts that are slower than the median of their equals, test by
-// test.
+// test. Copies over PCIe are left out: see limits.go.
 func (j *job) spread(equals []*part, warning, failure float64) {
 	rates := make(map[string][]float64)
 	for _, p := range equals {
@@ -198,7 +211,7 @@ func (j *job) spread(equals []*part, warning, failure float64) {
 	for _, p := range equals {
 		for _, t := range p.Tests {
 			r, ok := t.Rate.Get()
-			if !ok || len(rates[t.Name]) < 2 {
+			if !ok || strings.HasPrefix(t.Name, "pcie-") || len(rates[t.Name]) < 2 {
 				continue
 			}
 			m := median(rates[t.Name])

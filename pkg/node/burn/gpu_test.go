@@ -300,6 +300,7 @@ func TestGPUs(t *testing.T) {
 		{name: "slow memory", bench: bench{script: "0000:86:00.0=slow-memory"}, status: 1, codes: []string{"burn.slow-memory@gpu:GPU-0002"}},
 		{name: "below the minimum", args: []string{"--min-tflops", "bf16=601"}, status: 2, codes: []string{"burn.below-minimum@gpu:GPU-0000", "burn.below-minimum@gpu:GPU-0001", "burn.below-minimum@gpu:GPU-0002"}},
 		{name: "above the minimum", args: []string{"--min-tflops", "599"}, status: 0},
+		{name: "a minimum of what was not run", args: []string{"--min-tflops", "bf16=599,fp32=1,fp64=1"}, status: 3, says: []string{"COULD NOT TEST: no fp32 rate, no fp64 rate to hold against --min-tflops"}},
 		{name: "MIG", bench: bench{script: "0000:3b:00.0=mig"}, status: 1, codes: []string{"burn.instance-only@gpu:GPU-0000"}},
 		{name: "no GPU", bench: bench{root: fstest.MapFS{pciDir + "/0000:02:00.0/vendor": {Data: []byte("0x1a03\n")}}}, status: 3, says: []string{"COULD NOT TEST gpu: no NVIDIA GPU is on the PCI bus"}},
 		{name: "no worker", bench: bench{absent: gpuline.Program}, status: 3, says: []string{"the image has no worker for GPUs: find gpuworker in the compat root"}},
@@ -367,6 +368,22 @@ func TestGPUReport(t *testing.T) {
 	}
 	if skipped := p.Tests[2]; skipped.Skipped == "" || skipped.Rate.State() == hwreport.IsValue {
 		t.Errorf("%+v", skipped)
+	}
+}
+
+// TestEquals: sound GPUs copy at different rates, but do not compute so.
+func TestEquals(t *testing.T) {
+	for test, want := range map[string]int{"pcie-to-gpu": 0, "pcie-from-gpu": 0, "copy": 1, "bf16": 1} {
+		j := &job{}
+		var gpus []*gpuPart
+		for _, r := range []float64{55e9, 54e9, 35e9} {
+			g := &gpuPart{part: j.add(hwreport.BurnPart{Kind: "gpu"}), device: &gpuline.Device{Name: "x"}}
+			g.Tests = append(g.Tests, hwreport.BurnTest{Name: test, Rate: hwreport.Value(r)})
+			gpus = append(gpus, g)
+		}
+		if j.judgeEquals(gpus); len(j.findings) != want {
+			t.Errorf("%s: %+v", test, j.findings)
+		}
 	}
 }
 
