@@ -239,7 +239,7 @@ func (g *gpuPart) line(b []byte) {
 		g.now.test, g.now.rate, g.now.unit, g.now.errors = plain(l.Progress.Test), l.Progress.Rate, l.Progress.Unit, l.Progress.Errors
 	case l.Result != nil:
 		r := l.Result
-		t := hwreport.BurnTest{Name: r.Test, Kernel: r.Kernel, Skipped: r.Skipped, Unit: r.Unit, Iterations: r.Iterations, Tested: int64(r.Tested), Errors: r.Errors + r.NaNs}
+		t := hwreport.BurnTest{Name: r.Test, Kernel: r.Kernel, Skipped: r.Skipped, Unit: r.Unit, Iterations: r.Iterations, Tested: int64(r.Tested), Errors: r.Errors + r.NaNs, NaNs: r.NaNs}
 		if r.Skipped == "" && r.Rate > 0 { // one that did not end has none
 			t.Rate = hwreport.Value(r.Rate)
 		}

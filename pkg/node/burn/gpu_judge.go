@@ -74,7 +74,11 @@ func parseXID(text string) (xid, bool) {
 // judgeTests looks at errors that tests counted.
 func (j *job) judgeTests(p *part) {
 	for _, t := range p.Tests {
-		if t.Errors == 0 {
+		if t.NaNs > 0 {
+			j.find(hwreport.Failure, "burn.not-a-number", p.ID, fmt.Sprintf("%s: %d numbers were infinite or undefined in %d rounds of %s", p.Name, t.NaNs, t.Iterations, t.Name))
+		}
+		wrong := t.Errors - t.NaNs
+		if wrong <= 0 {
 			continue
 		}
 		code := wrongCode(t.Name)
@@ -85,7 +89,7 @@ func (j *job) judgeTests(p *part) {
 		for _, w := range t.First {
 			evidence = append(evidence, hwreport.Evidence{Source: w.Where, Value: fmt.Sprintf("got %s, want %s", w.Got, w.Want)})
 		}
-		j.find(hwreport.Failure, code, p.ID, fmt.Sprintf("%s: %d errors in %d rounds of %s", p.Name, t.Errors, t.Iterations, t.Name), evidence...)
+		j.find(hwreport.Failure, code, p.ID, fmt.Sprintf("%s: %d errors in %d rounds of %s", p.Name, wrong, t.Iterations, t.Name), evidence...)
 	}
 }
 
