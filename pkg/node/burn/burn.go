@@ -77,7 +77,10 @@ type job struct {
 	parts    []*part
 	findings []hwreport.Finding
 	untested []string
-	said     []kmsg.Record
+
+	logMu sync.Mutex
+	said  []kmsg.Record // of the kernel's log
+	lost  uint64        // records of it
 }
 
 // part is a part under load, with what it does now.
@@ -144,7 +147,7 @@ func run(ctx context.Context, h host, o options, stdout, stderr io.Writer) int {
 	if o.json {
 		screen = stderr // the standard output is for the report
 	}
-	stop := j.show(screen)
+	stop, drained := j.show(screen), j.drain()
 	var wait sync.WaitGroup
 	for _, k := range kinds() {
 		if slices.Contains(o.kinds, k.name) {
@@ -153,6 +156,7 @@ func run(ctx context.Context, h host, o options, stdout, stderr io.Writer) int {
 	}
 	wait.Wait()
 	stop()
+	drained()
 	j.judgeKernel()
 	r := j.result(ctx.Err() != nil)
 	printSummary(screen, r)

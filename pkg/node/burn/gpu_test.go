@@ -195,12 +195,12 @@ func server() fstest.MapFS {
 // spoken is a kernel's log that says the same once.
 type spoken []string
 
-func (s *spoken) read() (list []kmsg.Record) {
+func (s *spoken) read() (list []kmsg.Record, lost uint64) {
 	for _, t := range *s {
 		list = append(list, kmsg.Record{Text: t})
 	}
 	*s = nil
-	return list
+	return list, 0
 }
 func (*spoken) close() {}
 
