@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+
+	"github.com/bee-os/bee/pkg/hwreport"
 )
 
 // TestWriteFile: what the user names for the report stays what it is.
@@ -37,6 +39,17 @@ func TestWriteFile(t *testing.T) {
 		if info, err := os.Lstat(at(name)); err != nil || info.Mode().Type() != mode {
 			t.Errorf("%s is %v now, %v", name, info.Mode(), err)
 		}
+	}
+	// The same through --json, and the report of the machine beside it.
+	j := &job{host: host{report: at("report")}, options: options{file: at("null")}}
+	if errs := j.write(&hwreport.Burn{}, io.Discard); errs != nil {
+		t.Error(errs)
+	}
+	if info, err := os.Lstat(at("null")); err != nil || info.Mode().Type() != fs.ModeSymlink {
+		t.Errorf("--json replaced a device by %v, %v", info.Mode(), err)
+	}
+	if info, err := os.Lstat(at("report")); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("the report: %v", err)
 	}
 	if got := <-came; got != "report" {
 		t.Errorf("the pipe gave %q", got)
