@@ -41,7 +41,8 @@ type BurnTest struct {
 	Unit       string         `json:"unit"` // of the rate: FLOP/s, B/s
 	Iterations int64          `json:"iterations"`
 	Tested     int64          `json:"tested_bytes,omitempty"`
-	Errors     int64          `json:"errors"`
+	Errors     int64          `json:"errors"`         // with those of NaNs
+	NaNs       int64          `json:"nans,omitempty"` // numbers of products that are infinite or undefined
 	First      []BurnWrong    `json:"first_errors,omitempty"`
 	// Against is the rate's share of a yardstick of the same run: of a memory
 	// test on a GPU, the driver's own copy; of a product, the library's.

@@ -116,12 +116,22 @@ func (s *session) progress(r *gpuline.Result) error {
 		return nil
 	}
 	s.told = time.Now()
-	return s.teller.tell(gpuline.Line{Progress: &gpuline.Progress{Test: r.Test, Elapsed: time.Since(s.started), Iterations: r.Iterations, Errors: r.Errors, Rate: r.Rate, Unit: r.Unit}})
+	return s.teller.tell(gpuline.Line{Progress: &gpuline.Progress{Test: r.Test, Elapsed: time.Since(s.started), Iterations: r.Iterations, Errors: r.Errors + r.NaNs, Rate: r.Rate, Unit: r.Unit}})
 }
 
 // fetch adds what the device counted to a result, and tells how it goes.
 func (s *session) fetch(r *gpuline.Result) error {
 	return inTurn(func() error { return s.log.read(r, 0) }, s.log.clear, func() error { return s.progress(r) })
+}
+
+// counted is what a test that cannot go on has found wrong so far. Its rate is
+// none to hold against others.
+func counted(r gpuline.Result) []gpuline.Result {
+	if r.Errors+r.NaNs == 0 {
+		return nil
+	}
+	r.Rate = 0
+	return []gpuline.Result{r}
 }
 
 // inTurn calls functions until one fails.

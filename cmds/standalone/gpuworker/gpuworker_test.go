@@ -149,6 +149,38 @@ func TestWrongResults(t *testing.T) {
 	}
 }
 
+// TestNoNumber: a GPU that gives no number, from its first product on, is one
+// that computes wrongly: each product counts.
+func TestNoNumber(t *testing.T) {
+	libraries := fakeCUDA(t)
+	for _, test := range []string{"fp32", "bf16"} {
+		w := worker(t, libraries, "nan=100", "--tests", test)
+		if r := w.results[test]; w.err != nil || !w.done || r.NaNs != r.Iterations+1 || r.Errors != 0 || r.Rate <= 0 {
+			t.Errorf("%s: %+v %+v", test, w.results, w.failed)
+		}
+	}
+}
+
+// TestManyMemoryErrors: so many that the bit flipped on purpose is not among
+// those that the log keeps.
+func TestManyMemoryErrors(t *testing.T) {
+	w := worker(t, fakeCUDA(t), "rotten", "--tests", "memory")
+	if r := w.results["memory"]; w.err != nil || !w.done || r.Errors < 1000 {
+		t.Errorf("%+v %+v", w.results, w.failed)
+	}
+}
+
+// TestCountedBeforeTheEnd: what was counted wrong before a GPU broke is told.
+func TestCountedBeforeTheEnd(t *testing.T) {
+	libraries := fakeCUDA(t)
+	for test, fault := range map[string]string{"fp32": "wrong@5 launch=719@10", "memory": "stuck=81920 launch=719@8"} {
+		w := worker(t, libraries, fault, "--tests", test)
+		if r := w.results[test]; w.err == nil || w.failed == nil || !w.failed.Load || w.failed.Test != test || r.Errors == 0 || len(r.First) == 0 || r.Rate != 0 {
+			t.Errorf("%s: %+v %+v", test, w.results, w.failed)
+		}
+	}
+}
+
 func TestOlderGPU(t *testing.T) {
 	w := worker(t, fakeCUDA(t), "capability=7 mig")
 	if r := w.results["bf16"]; w.err != nil || !w.done || !strings.Contains(r.Skipped, "needs compute capability 8.0") || w.results["fp32"].Rate <= 0 {

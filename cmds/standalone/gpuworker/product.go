@@ -122,8 +122,13 @@ func grid(tiles, ratio uint64) (tm, tn uint64) {
 // product multiplies matrices until the time is over, and holds every product
 // against the first, bit by bit; of the first, elements are computed on the
 // host.
-func product(s *session, p phase, until time.Time) (_ []gpuline.Result, err error) {
+func product(s *session, p phase, until time.Time) (results []gpuline.Result, err error) {
 	r := gpuline.Result{Test: p.name, Unit: gpuline.FLOPS}
+	defer func() {
+		if err != nil {
+			results = counted(r)
+		}
+	}()
 	w := &work{session: s, matrices: matricesOf(p.name), r: &r}
 	free, err := s.gpu.Free()
 	if err != nil {
@@ -263,7 +268,8 @@ func (w *work) element(y, x uint64) (sum, all float64) {
 }
 
 // proves flips a bit of a product behind the comparison's back and wants it
-// counted.
+// counted. Whatever else the comparison sees is counted for good: a GPU that
+// gives no numbers is broken, not untested.
 func (w *work) proves() error {
 	offset := w.bytes() / 3 / 8 * 8
 	if err := inTurn(func() error { return flip(w.gpu, w.c+offset) }, w.compare); err != nil {
@@ -273,10 +279,17 @@ func (w *work) proves() error {
 	if err := w.log.read(&r, 0); err != nil {
 		return err
 	}
-	if r.NaNs > 0 {
-		return fmt.Errorf("test %s: %d elements of the first product are no numbers", w.r.Test, r.NaNs)
+	// What is wrong beside the flipped bit is the GPU's own: the operands are
+	// finite and small, and the product is held against a copy of itself.
+	w.r.NaNs += r.NaNs
+	w.r.Errors += max(0, r.Errors-1)
+	for _, f := range r.First {
+		if f.Offset != offset && len(w.r.First) < kernels.LogKept {
+			w.r.First = append(w.r.First, f)
+			w.r.Bits |= uint64(f.Got ^ f.Want)
+		}
 	}
-	if r.Errors != 1 || r.First[0].Offset != offset {
+	if r.Errors == 0 || r.Errors == 1 && r.First[0].Offset != offset {
 		return fmt.Errorf("test %s: one bit was flipped on purpose at byte %d, and the comparison counts %d errors", w.r.Test, offset, r.Errors)
 	}
 	return nil

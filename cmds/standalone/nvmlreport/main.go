@@ -6,7 +6,8 @@
 //
 //	nvmlreport               one hwreport.NVML as JSON on standard output
 //	nvmlreport --watch=1s    one line of hwreport.GPUSamples each period, until
-//	                         standard input ends or a SIGTERM or SIGINT comes
+//	                         standard input ends, and one then; or until a
+//	                         SIGTERM or SIGINT comes
 //
 // The exit status is 0 when the JSON was written, and so it is when NVML does
 // not start: the JSON then says why (no driver, another release than the

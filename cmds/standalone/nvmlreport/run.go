@@ -23,7 +23,7 @@ func start(args []string) int {
 const usage = `usage: nvmlreport [--watch=PERIOD]
 
 Tells, as JSON, what NVML knows of the GPUs: once, or with --watch one line each
-period until standard input ends.
+period until standard input ends, and one more then.
 `
 
 // run is the program; it returns the exit status.
@@ -60,7 +60,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, lib nvml.Inte
 }
 
 // watch writes samples until standard input ends, a signal comes or nobody
-// reads any more. A tick that comes while one is being read is left out.
+// reads any more. A tick that comes while one is being read is left out. The end
+// of standard input is worth a sample of its own: who ends it wants to know what
+// the counters have come to.
 func watch(period time.Duration, stdin io.Reader, stdout io.Writer, lib nvml.Interface) error {
 	l := library{lib}
 	if err := l.open(); err != nil {
@@ -85,13 +87,16 @@ func watch(period time.Duration, stdin io.Reader, stdout io.Writer, lib nvml.Int
 	out := json.NewEncoder(stdout)
 	tick := time.NewTicker(period)
 	defer tick.Stop()
-	for {
+	for last := false; ; {
 		if err := out.Encode(l.samples(devices)); err != nil {
 			return fmt.Errorf("write samples of GPUs: %w", err)
 		}
+		if last {
+			return nil
+		}
 		select {
 		case <-ended:
-			return nil
+			last = true
 		case <-end:
 			return nil
 		case <-tick.C:

@@ -292,6 +292,26 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestLastSample: the end of standard input is worth a sample, however far the
+// next tick is.
+func TestLastSample(t *testing.T) {
+	s := newServer()
+	in, end := io.Pipe()
+	out, to := io.Pipe()
+	go func() {
+		run([]string{"--watch=1h"}, in, to, io.Discard, s)
+		to.Close()
+	}()
+	lines := json.NewDecoder(out)
+	for n := range 3 {
+		var g hwreport.GPUSamples
+		if err := lines.Decode(&g); (n < 2) != (err == nil) {
+			t.Fatalf("sample %d: %v", n, err)
+		}
+		end.Close()
+	}
+}
+
 // full is a writer that takes nothing.
 type full struct{}
 

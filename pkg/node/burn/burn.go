@@ -45,6 +45,7 @@ type host struct {
 	command      func(program string, args ...string) ([]string, error) // of the compat root
 	log          func() (logReader, error)                              // from now on
 	grace        time.Duration                                          // that a worker may take beyond its time
+	firstSample  time.Duration                                          // that workers wait for NVML's
 	computations func() []computation
 	open         func(disk string) (disk, error)
 	env          []string // of children, beside their own
@@ -60,6 +61,7 @@ func machine() host {
 		computations: computations,
 		open:         openDisk,
 		grace:        time.Minute,
+		firstSample:  10 * time.Second,
 		report:       "/" + hwreport.BurnPath,
 	}
 }
@@ -75,7 +77,10 @@ type job struct {
 	parts    []*part
 	findings []hwreport.Finding
 	untested []string
-	said     []kmsg.Record
+
+	logMu sync.Mutex
+	said  []kmsg.Record // of the kernel's log
+	lost  uint64        // records of it
 }
 
 // part is a part under load, with what it does now.
@@ -142,7 +147,7 @@ func run(ctx context.Context, h host, o options, stdout, stderr io.Writer) int {
 	if o.json {
 		screen = stderr // the standard output is for the report
 	}
-	stop := j.show(screen)
+	stop, drained := j.show(screen), j.drain()
 	var wait sync.WaitGroup
 	for _, k := range kinds() {
 		if slices.Contains(o.kinds, k.name) {
@@ -151,6 +156,7 @@ func run(ctx context.Context, h host, o options, stdout, stderr io.Writer) int {
 	}
 	wait.Wait()
 	stop()
+	drained()
 	j.judgeKernel()
 	r := j.result(ctx.Err() != nil)
 	printSummary(screen, r)
@@ -200,11 +206,16 @@ func (j *job) write(r *hwreport.Burn, stdout io.Writer) (errs []error) {
 		return []error{err}
 	}
 	b = append(b, '\n')
-	for _, name := range []string{j.report, j.file} {
-		if name == "" {
+	// /var/log is ours: what was there in place of the report goes. What the user
+	// names stays what it is.
+	for _, to := range []struct {
+		name  string
+		write func(string, []byte) error
+	}{{j.report, replaceFile}, {j.file, writeFile}} {
+		if to.name == "" {
 			continue
 		}
-		if err := writeFile(name, b); err != nil {
+		if err := to.write(to.name, b); err != nil {
 			errs = append(errs, fmt.Errorf("write the report: %w", err))
 		}
 	}
@@ -216,8 +227,31 @@ func (j *job) write(r *hwreport.Burn, stdout io.Writer) (errs []error) {
 	return errs
 }
 
-// writeFile replaces a file as a whole.
+// writeFile writes what the user named. What is there and is no file, as a device
+// or a pipe, is written to: it must not be replaced. Behind a symbolic link it is
+// the file that is replaced.
 func writeFile(name string, b []byte) error {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		// A new one, or one that replaceFile will complain about.
+	case info.Mode().IsRegular():
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return err
+		}
+	default:
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(b)
+		return errors.Join(err, f.Close())
+	}
+	return replaceFile(name, b)
+}
+
+// replaceFile replaces a file as a whole.
+func replaceFile(name string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".burn-*")
 	if err != nil {
 		return err

@@ -99,7 +99,8 @@ func burnDisks(ctx context.Context, j *job) error {
 }
 
 // findDisks lists whole disks (sysfs: /sys/block) that are hardware and hold
-// something.
+// something. Of an NVMe namespace that several paths lead to, the paths are hidden
+// and have no device node; it lies itself below virtual, as RAM disks do.
 func findDisks(root fs.FS) ([]string, error) {
 	entries, err := fs.ReadDir(root, "sys/block")
 	if err != nil {
@@ -109,7 +110,9 @@ func findDisks(root fs.FS) ([]string, error) {
 	for _, e := range entries {
 		dir := path.Join("sys/block", e.Name())
 		_, err := fs.Stat(root, dir+"/device") // loop, ram, zram, dm and md have none
-		if err == nil && number(root, dir+"/size") > 0 && !strings.HasPrefix(e.Name(), "sr") {
+		target, _ := fs.ReadLink(root, dir)
+		physical := err == nil || strings.Contains(target, "/virtual/nvme-subsystem/")
+		if physical && word(root, dir+"/hidden") != "1" && number(root, dir+"/size") > 0 && !strings.HasPrefix(e.Name(), "sr") {
 			names = append(names, e.Name())
 		}
 	}
@@ -323,7 +326,11 @@ func (j *job) judgeDisk(r *reading) {
 		find(hwreport.Warning, "burn.slow-region", "slow "+s)
 	}
 	if passes == 0 && read > 0 {
-		find(hwreport.Info, "burn.partly-read", fmt.Sprintf("the time was enough for %.1f %% of it", 100*float64(read)/float64(r.size)))
+		severity := hwreport.Info
+		if len(j.disks) > 0 { // who named it means all of it
+			severity = hwreport.Warning
+		}
+		find(severity, "burn.partly-read", fmt.Sprintf("the time was enough for %.1f %% of it", 100*float64(read)/float64(r.size)))
 	}
 	if worst > time.Second {
 		find(hwreport.Warning, "burn.slow-region", fmt.Sprintf("a read of %d bytes took %v", peekBytes, worst.Round(time.Millisecond)))

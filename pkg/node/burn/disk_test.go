@@ -3,14 +3,18 @@ package burn
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/bee-os/bee/pkg/hwreport"
 )
 
 // paper is a disk of a test.
@@ -109,6 +113,40 @@ func everything() map[int64]bool {
 		m[i] = true
 	}
 	return m
+}
+
+// TestMultipath: of a namespace with two paths the namespace is read, and the
+// paths, which have no device node, are not.
+func TestMultipath(t *testing.T) {
+	const virtual, path = "sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1", "sys/devices/pci0000:00/0000:01:00.0/nvme/nvme0/nvme0c0n1"
+	root := fstest.MapFS{
+		virtual + "/size":                {Data: []byte("1000\n")},
+		virtual + "/hidden":              {Data: []byte("0\n")},
+		path + "/size":                   {Data: []byte("1000\n")},
+		path + "/hidden":                 {Data: []byte("1\n")},
+		path + "/device/model":           {Data: []byte("NVME\n")},
+		"sys/devices/virtual/ram0/size":  {Data: []byte("1000\n")},
+		"sys/devices/pci0/sda/size":      {Data: []byte("1000\n")},
+		"sys/devices/pci0/sda/hidden":    {Data: []byte("0\n")},
+		"sys/devices/pci0/sda/device/id": {Data: []byte("1\n")},
+		"sys/block/nvme0n1":              {Data: []byte("../../" + virtual), Mode: fs.ModeSymlink},
+		"sys/block/nvme0c0n1":            {Data: []byte("../../" + path), Mode: fs.ModeSymlink},
+		"sys/block/ram0":                 {Data: []byte("../devices/virtual/ram0"), Mode: fs.ModeSymlink},
+		"sys/block/sda":                  {Data: []byte("../devices/pci0/sda"), Mode: fs.ModeSymlink},
+	}
+	if names, err := findDisks(root); err != nil || !slices.Equal(names, []string{"nvme0n1", "sda"}) {
+		t.Errorf("%q, %v", names, err)
+	}
+}
+
+// TestPartlyRead: who names a disk wants all of it read.
+func TestPartlyRead(t *testing.T) {
+	for severity, args := range map[hwreport.Severity][]string{hwreport.Info: nil, hwreport.Warning: {"sda"}} {
+		j, err := burnPaper(t, paper{direct: true, slow: 1}, args...)
+		if err != nil || len(j.findings) != 1 || j.findings[0].Code != "burn.partly-read" || j.findings[0].Severity != severity {
+			t.Errorf("%q: %v %+v", args, err, j.findings)
+		}
+	}
 }
 
 func TestNoSuchDisk(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -123,9 +122,7 @@ type gpuPart struct {
 	failed     *gpuline.Failed
 	distrusted []string // kernels
 	done       bool
-	working    bool // its worker runs: samples count
-	first      *hwreport.GPUSample
-	last       *hwreport.GPUSample
+	watch
 }
 
 // burnGPUs starts a worker a GPU, all at once, and NVML beside them.
@@ -146,21 +143,35 @@ func burnGPUs(ctx context.Context, j *job) error {
 		gpus = append(gpus, &gpuPart{card: c, part: j.add(hwreport.BurnPart{Kind: "gpu", ID: id, Name: c.address})})
 	}
 	watching, stop := context.WithCancel(ctx)
-	var watch sync.WaitGroup
-	watch.Go(func() { j.watchGPUs(watching, gpus) })
-	var work sync.WaitGroup
+	defer stop()
+	var sampling, work sync.WaitGroup
+	limit, ready, watched := j.left(), make(chan struct{}), false
+	sampling.Go(func() { watched = j.watchGPUs(watching, gpus, sync.OnceFunc(func() { close(ready) })) })
+	// What the counters had before the load is part of what is measured. GPUs
+	// have their whole time nevertheless.
+	select {
+	case <-ready:
+	case <-ctx.Done():
+	case <-time.After(j.firstSample):
+	}
 	for _, g := range gpus {
-		work.Go(func() { j.burnGPU(ctx, g) })
+		work.Go(func() { j.burnGPU(ctx, g, limit) })
 	}
 	work.Wait()
+	ended := time.Now()
 	stop()
-	watch.Wait()
+	sampling.Wait()
+	if watched {
+		for _, g := range gpus {
+			j.judgeWatch(g, ended)
+		}
+	}
 	j.judgeGPUs(gpus)
 	return nil
 }
 
 // burnGPU runs one worker.
-func (j *job) burnGPU(ctx context.Context, g *gpuPart) {
+func (j *job) burnGPU(ctx context.Context, g *gpuPart, limit time.Duration) {
 	untested := func(format string, args ...any) {
 		j.change(func() { g.Untested = fmt.Sprintf(format, args...) })
 	}
@@ -168,13 +179,12 @@ func (j *job) burnGPU(ctx context.Context, g *gpuPart) {
 		untested("NVIDIA's driver does not serve it: %s/%s is not there", driverDir, g.address)
 		return
 	}
-	limit := j.left()
 	args, err := j.command(gpuline.Program, "--gpu", g.address, "--time", limit.String())
 	if err != nil {
 		untested("the image has no worker for GPUs: %v", err)
 		return
 	}
-	j.change(func() { g.working = true })
+	j.change(func() { g.working, g.began = true, time.Now() })
 	err = j.child(ctx, limit+j.grace, args, nil, func(b []byte) { j.change(func() { g.line(b) }) })
 	j.change(func() {
 		g.working = false
@@ -229,8 +239,8 @@ func (g *gpuPart) line(b []byte) {
 		g.now.test, g.now.rate, g.now.unit, g.now.errors = plain(l.Progress.Test), l.Progress.Rate, l.Progress.Unit, l.Progress.Errors
 	case l.Result != nil:
 		r := l.Result
-		t := hwreport.BurnTest{Name: r.Test, Kernel: r.Kernel, Skipped: r.Skipped, Unit: r.Unit, Iterations: r.Iterations, Tested: int64(r.Tested), Errors: r.Errors + r.NaNs}
-		if r.Skipped == "" {
+		t := hwreport.BurnTest{Name: r.Test, Kernel: r.Kernel, Skipped: r.Skipped, Unit: r.Unit, Iterations: r.Iterations, Tested: int64(r.Tested), Errors: r.Errors + r.NaNs, NaNs: r.NaNs}
+		if r.Skipped == "" && r.Rate > 0 { // one that did not end has none
 			t.Rate = hwreport.Value(r.Rate)
 		}
 		t.Against = hwreport.Absent[float64]()
@@ -246,55 +256,5 @@ func (g *gpuPart) line(b []byte) {
 		g.failed = l.Failed
 	case l.Done:
 		g.done = true
-	}
-}
-
-// watchGPUs samples NVML until ctx ends. Without it the test goes on.
-func (j *job) watchGPUs(ctx context.Context, gpus []*gpuPart) {
-	unwatched := func(err error) {
-		j.find(hwreport.Warning, "burn.unwatched", "", "GPUs were not watched: throttling, temperatures and ECC counters are unknown: "+err.Error())
-	}
-	args, err := j.command("nvmlreport", "--watch=1s")
-	if err != nil {
-		unwatched(err)
-		return
-	}
-	samples := 0
-	stdin, hold, err := os.Pipe() // it ends when its standard input does
-	if err != nil {
-		unwatched(err)
-		return
-	}
-	defer stdin.Close()
-	defer hold.Close()
-	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() {
-		hold.Close()
-		time.AfterFunc(politeness, cancel)
-	})()
-	err = j.child(patient, 1<<62, args, stdin, func(b []byte) {
-		var s hwreport.GPUSamples
-		if json.Unmarshal(b, &s) != nil || s.Devices == nil {
-			return
-		}
-		samples++
-		j.change(func() {
-			for _, g := range gpus {
-				for i := range s.Devices {
-					if d := &s.Devices[i]; d.Address == g.address {
-						g.sample(d)
-					}
-				}
-			}
-		})
-	})
-	switch {
-	case ctx.Err() == nil && err == nil:
-		unwatched(errors.New("nvmlreport ended early"))
-	case ctx.Err() == nil:
-		unwatched(fmt.Errorf("nvmlreport: %w", err))
-	case samples == 0:
-		unwatched(errors.New("nvmlreport gave no sample"))
 	}
 }

@@ -2,6 +2,7 @@ package burn
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,47 +11,6 @@ import (
 
 	"github.com/bee-os/bee/pkg/hwreport"
 )
-
-// sample takes a sample of a GPU.
-func (g *gpuPart) sample(d *hwreport.GPUSample) {
-	g.now.temp, g.now.power, g.now.clock = d.Temperature, d.Power, d.SMClock
-	if g.first == nil {
-		g.first = d
-	}
-	g.last = d
-	if !g.working {
-		return
-	}
-	l := &g.Load
-	l.Samples++
-	highest(&l.TempMax, d.Temperature)
-	highest(&l.MemTempMax, d.MemTemp)
-	highest(&l.PowerMax, d.Power)
-	if u, ok := d.Utilisation.Get(); !ok || u < busy {
-		return // between two tests, or before the first
-	}
-	lowest(&l.ClockMin, d.SMClock)
-	highest(&l.ClockMax, d.SMClock)
-	for _, reason := range d.Throttle.Or(nil) {
-		l.Throttle[reason]++
-	}
-	if now, ok := d.Link.Get(); ok {
-		was := l.Link.Or(now)
-		l.Link = hwreport.Value(hwreport.GPULinkAt{Generation: min(was.Generation, now.Generation), Width: min(was.Width, now.Width)})
-	}
-}
-
-func highest(to *hwreport.Field[int64], v hwreport.Field[int64]) {
-	if n, ok := v.Get(); ok {
-		*to = hwreport.Value(max(n, to.Or(n)))
-	}
-}
-
-func lowest(to *hwreport.Field[int64], v hwreport.Field[int64]) {
-	if n, ok := v.Get(); ok {
-		*to = hwreport.Value(min(n, to.Or(n)))
-	}
-}
 
 // judgeGPUs makes findings of what was seen.
 func (j *job) judgeGPUs(gpus []*gpuPart) {
@@ -114,24 +74,40 @@ func parseXID(text string) (xid, bool) {
 // judgeTests looks at errors that tests counted.
 func (j *job) judgeTests(p *part) {
 	for _, t := range p.Tests {
-		if t.Errors == 0 {
+		if t.NaNs > 0 {
+			j.find(hwreport.Failure, "burn.not-a-number", p.ID, fmt.Sprintf("%s: %d numbers were infinite or undefined in %d rounds of %s", p.Name, t.NaNs, t.Iterations, t.Name))
+		}
+		wrong := t.Errors - t.NaNs
+		if wrong <= 0 {
 			continue
 		}
-		code := "burn.wrong-results"
-		if t.Name == "memory" || p.Kind == "mem" {
+		code := wrongCode(t.Name)
+		if p.Kind == "mem" {
 			code = "burn.memory-errors"
 		}
 		var evidence []hwreport.Evidence
 		for _, w := range t.First {
 			evidence = append(evidence, hwreport.Evidence{Source: w.Where, Value: fmt.Sprintf("got %s, want %s", w.Got, w.Want)})
 		}
-		j.find(hwreport.Failure, code, p.ID, fmt.Sprintf("%s: %d errors in %d rounds of %s", p.Name, t.Errors, t.Iterations, t.Name), evidence...)
+		j.find(hwreport.Failure, code, p.ID, fmt.Sprintf("%s: %d errors in %d rounds of %s", p.Name, wrong, t.Iterations, t.Name), evidence...)
 	}
+}
+
+// wrongCode is the finding that errors of a GPU's or a processor's test make.
+func wrongCode(test string) string {
+	if test == "memory" {
+		return "burn.memory-errors"
+	}
+	return "burn.wrong-results"
 }
 
 func (j *job) judgeGPU(g *gpuPart) {
 	find := func(s hwreport.Severity, code, format string, args ...any) {
 		j.find(s, code, g.ID, g.Name+": "+fmt.Sprintf(format, args...))
+	}
+	if test := g.now.test; g.now.errors > 0 && !slices.ContainsFunc(g.Tests, func(t hwreport.BurnTest) bool { return t.Name == test }) {
+		// Its worker ended before it told the result: what it had counted holds.
+		find(hwreport.Failure, wrongCode(test), "%d errors were counted during %s, which did not end", g.now.errors, test)
 	}
 	if f := g.failed; f != nil && f.Load {
 		find(hwreport.Failure, "burn.broke-under-load", "it stopped working during %s: %s", f.Test, f.Error)
@@ -160,8 +136,12 @@ func (j *job) judgeGPU(g *gpuPart) {
 		} {
 			from, ok1 := c.first.Get()
 			to, ok2 := c.last.Get()
-			if !ok1 || !ok2 {
+			switch {
+			case !ok1 || !ok2:
 				*c.to = hwreport.Unknown[int64](c.last.Reason())
+				continue
+			case g.first == g.last:
+				*c.to = hwreport.Unknown[int64]("NVML gave only one sample")
 				continue
 			}
 			*c.to = hwreport.Value(to - from)
@@ -181,7 +161,7 @@ func (j *job) judgeGPU(g *gpuPart) {
 	best := 0.0
 	for _, t := range g.Tests {
 		r, share := t.Rate.Or(0), t.Against.Or(1)
-		if t.Unit == "FLOP/s" {
+		if _, ok := t.Rate.Get(); ok && t.Unit == "FLOP/s" {
 			best = max(best, r)
 			if least := j.minimum[t.Name]; least > 0 && r < least {
 				find(hwreport.Failure, "burn.below-minimum", "%s gave %s, and --min-tflops asks for %s", t.Name, rate(r, t.Unit), rate(least, t.Unit))
@@ -190,6 +170,18 @@ func (j *job) judgeGPU(g *gpuPart) {
 		if t.Name == "memory" && share < gpuMemoryWarning {
 			find(hwreport.Warning, "burn.slow-memory", "the memory test moved %s, %.0f %% of what the driver's own copy does", rate(r, t.Unit), 100*share)
 		}
+	}
+	var unmeasured []string
+	for _, name := range slices.Sorted(maps.Keys(j.minimum)) {
+		if !slices.ContainsFunc(g.Tests, func(t hwreport.BurnTest) bool {
+			_, ok := t.Rate.Get()
+			return ok && t.Unit == "FLOP/s" && (t.Name == name || name == "")
+		}) {
+			unmeasured = append(unmeasured, strings.TrimSpace(name+" rate"))
+		}
+	}
+	if unmeasured != nil && g.Untested == "" {
+		g.Untested = "no " + strings.Join(unmeasured, ", no ") + " to hold against --min-tflops"
 	}
 	if least := j.minimum[""]; least > 0 && best < least && g.Untested == "" {
 		find(hwreport.Failure, "burn.below-minimum", "the best product gave %s, and --min-tflops asks for %s", rate(best, "FLOP/s"), rate(least, "FLOP/s"))
@@ -210,7 +202,7 @@ func (j *job) judgeEquals(gpus []*gpuPart) {
 }
 
 // spread finds parts that are slower than the median of their equals, test by
-// test.
+// test. Copies over PCIe are left out: see limits.go.
 func (j *job) spread(equals []*part, warning, failure float64) {
 	rates := make(map[string][]float64)
 	for _, p := range equals {
@@ -223,7 +215,7 @@ func (j *job) spread(equals []*part, warning, failure float64) {
 	for _, p := range equals {
 		for _, t := range p.Tests {
 			r, ok := t.Rate.Get()
-			if !ok || len(rates[t.Name]) < 2 {
+			if !ok || strings.HasPrefix(t.Name, "pcie-") || len(rates[t.Name]) < 2 {
 				continue
 			}
 			m := median(rates[t.Name])

@@ -2,6 +2,7 @@ package burn
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,6 +59,10 @@ func actChild(script, program string, args []string) int {
 	rate := 600e12
 	result := gpuline.Result{Test: "bf16", Kernel: "product_bf16_64", Rate: rate, Unit: gpuline.FLOPS, Iterations: 100}
 	memory := gpuline.Result{Test: "memory", Rate: 3e12, Unit: gpuline.Bytes, Iterations: 7, Against: 0.9, Tested: 80 << 30}
+	if test, ok := strings.CutPrefix(fault, "wrong-then-hang-"); ok {
+		tell(gpuline.Line{Progress: &gpuline.Progress{Test: test, Errors: 17}})
+		time.Sleep(time.Hour)
+	}
 	switch fault {
 	case "hang":
 		time.Sleep(time.Hour)
@@ -77,6 +82,11 @@ func actChild(script, program string, args []string) int {
 		return 127
 	case "launch":
 		tell(gpuline.Line{Failed: &gpuline.Failed{Test: "bf16", Call: "cuEventElapsedTime", Code: 719, Error: "cuEventElapsedTime: error 719", Load: true}})
+		return 3
+	case "wrong-then-launch":
+		tell(gpuline.Line{Progress: &gpuline.Progress{Test: "bf16", Errors: 17}})
+		tell(gpuline.Line{Result: &gpuline.Result{Test: "bf16", Unit: gpuline.FLOPS, Errors: 17}})
+		tell(gpuline.Line{Failed: &gpuline.Failed{Test: "bf16", Code: 1, Error: "no such thing"}})
 		return 3
 	case "wrong":
 		result.Errors, result.First = 1, []gpuline.Wrong{{Offset: 0x190, Got: 1, Want: 3}}
@@ -111,6 +121,7 @@ func actNVML(fault string) int {
 		io.Copy(io.Discard, os.Stdin)
 		close(end)
 	}()
+	last := false
 	for n := int64(0); ; n++ {
 		samples := hwreport.GPUSamples{Devices: []hwreport.GPUSample{}}
 		for i, a := range addresses {
@@ -130,12 +141,33 @@ func actNVML(fault string) int {
 					s.Corrected, s.Uncorrected = hwreport.Unknown[int64]("not supported"), hwreport.Unknown[int64]("not supported")
 				}
 			}
+			switch {
+			case i == 1 && fault == "absent":
+				continue
+			case i == 1 && fault == "lost":
+				s = hwreport.GPUSample{Address: a}
+				hwreport.Fill(&s, "GPU is lost")
+			case i == 1 && fault == "lost-later" && n > 0:
+				s.Address = ""
+			}
 			samples.Devices = append(samples.Devices, s)
 		}
+		switch {
+		case fault == "hang":
+			time.Sleep(time.Hour)
+		case fault == "late" && n == 0:
+			time.Sleep(300 * time.Millisecond)
+		}
 		json.NewEncoder(os.Stdout).Encode(samples)
+		if last {
+			return 0
+		}
+		if fault == "hang-later" {
+			time.Sleep(time.Hour)
+		}
 		select {
 		case <-end:
-			return 0
+			last = true
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -163,12 +195,12 @@ func server() fstest.MapFS {
 // spoken is a kernel's log that says the same once.
 type spoken []string
 
-func (s *spoken) read() (list []kmsg.Record) {
+func (s *spoken) read() (list []kmsg.Record, lost uint64) {
 	for _, t := range *s {
 		list = append(list, kmsg.Record{Text: t})
 	}
 	*s = nil
-	return list
+	return list, 0
 }
 func (*spoken) close() {}
 
@@ -179,6 +211,7 @@ type bench struct {
 	absent string // a program that the image has not
 	log    []string
 	grace  time.Duration
+	first  time.Duration // that workers wait for NVML
 	ctx    context.Context
 	worker string   // instead of the test binary
 	env    []string // of it
@@ -212,6 +245,8 @@ func (b bench) run(t *testing.T, args ...string) (int, hwreport.Burn, string) {
 		env:    append([]string{childScript + "=" + b.script}, b.env...),
 		grace:  b.grace,
 		report: filepath.Join(t.TempDir(), "report.json"),
+
+		firstSample: cmp.Or(b.first, 10*time.Second),
 	}
 	if h.grace == 0 {
 		h.grace = 20 * time.Second
@@ -249,6 +284,9 @@ func TestGPUs(t *testing.T) {
 		{name: "wrong result", bench: bench{script: "0000:5e:00.0=wrong"}, status: 2, codes: []string{"burn.wrong-results@gpu:GPU-0001"}, says: []string{"1 errors in 100 rounds of bf16"}},
 		{name: "memory", bench: bench{script: "0000:5e:00.0=memory"}, status: 2, codes: []string{"burn.memory-errors@gpu:GPU-0001"}},
 		{name: "hang", bench: bench{script: "0000:5e:00.0=hang", grace: time.Millisecond}, status: 3, says: []string{"COULD NOT TEST: the worker failed: after 1", "did not end in its time and was killed, during memory"}},
+		{name: "wrong results, then a hang", bench: bench{script: "0000:5e:00.0=wrong-then-hang-bf16", grace: time.Millisecond}, status: 2, codes: []string{"burn.wrong-results@gpu:GPU-0001"}, says: []string{"17 errors were counted during bf16, which did not end", "was killed, during bf16"}},
+		{name: "memory errors, then a hang", bench: bench{script: "0000:5e:00.0=wrong-then-hang-memory", grace: time.Millisecond}, status: 2, codes: []string{"burn.memory-errors@gpu:GPU-0001"}},
+		{name: "wrong results, then the worker gives up", bench: bench{script: "0000:5e:00.0=wrong-then-launch"}, status: 2, codes: []string{"burn.wrong-results@gpu:GPU-0001"}, says: []string{"17 errors in 0 rounds of bf16"}},
 		{name: "ignores TERM", bench: bench{script: "0000:5e:00.0=stubborn", grace: time.Millisecond}, status: 3, says: []string{"was killed, during memory"}},
 		{name: "crash", bench: bench{script: "0000:3b:00.0=segv"}, status: 3, says: []string{"it crashed: SIGSEGV: segmentation violation, during memory"}},
 		{name: "killed", bench: bench{script: "0000:3b:00.0=killed"}, status: 3, says: []string{"it was killed by signal 9 (killed), during memory"}},
@@ -262,12 +300,19 @@ func TestGPUs(t *testing.T) {
 		{name: "slow memory", bench: bench{script: "0000:86:00.0=slow-memory"}, status: 1, codes: []string{"burn.slow-memory@gpu:GPU-0002"}},
 		{name: "below the minimum", args: []string{"--min-tflops", "bf16=601"}, status: 2, codes: []string{"burn.below-minimum@gpu:GPU-0000", "burn.below-minimum@gpu:GPU-0001", "burn.below-minimum@gpu:GPU-0002"}},
 		{name: "above the minimum", args: []string{"--min-tflops", "599"}, status: 0},
+		{name: "a minimum of what was not run", args: []string{"--min-tflops", "bf16=599,fp32=1,fp64=1"}, status: 3, says: []string{"COULD NOT TEST: no fp32 rate, no fp64 rate to hold against --min-tflops"}},
 		{name: "MIG", bench: bench{script: "0000:3b:00.0=mig"}, status: 1, codes: []string{"burn.instance-only@gpu:GPU-0000"}},
 		{name: "no GPU", bench: bench{root: fstest.MapFS{pciDir + "/0000:02:00.0/vendor": {Data: []byte("0x1a03\n")}}}, status: 3, says: []string{"COULD NOT TEST gpu: no NVIDIA GPU is on the PCI bus"}},
 		{name: "no worker", bench: bench{absent: gpuline.Program}, status: 3, says: []string{"the image has no worker for GPUs: find gpuworker in the compat root"}},
 		{name: "no NVML", bench: bench{absent: "nvmlreport"}, status: 1, codes: []string{"burn.unwatched"}, says: []string{"throttling, temperatures and ECC counters are unknown"}},
 		{name: "NVML ends", bench: bench{script: "nvml=dead"}, status: 1, codes: []string{"burn.unwatched"}, says: []string{"ended with status 3: load libnvidia-ml.so.1"}},
 		{name: "NVML crashes", bench: bench{script: "nvml=segv"}, status: 1, codes: []string{"burn.unwatched"}, says: []string{"nvmlreport: it crashed: SIGSEGV"}},
+		{name: "NVML hangs", bench: bench{script: "nvml=hang", first: time.Millisecond}, status: 1, codes: []string{"burn.unwatched"}, says: []string{"nvmlreport gave no sample"}},
+		{name: "NVML hangs after one sample", bench: bench{script: "nvml=hang-later"}, status: 1, codes: []string{"burn.unwatched@gpu:GPU-0000", "burn.unwatched@gpu:GPU-0001", "burn.unwatched@gpu:GPU-0002"}, says: []string{"NVML gave only one sample of it"}},
+		{name: "NVML is late", args: []string{"--gpus", "0"}, bench: bench{script: "nvml=late", first: time.Millisecond}, status: 1, codes: []string{"burn.unwatched@gpu:GPU-0000"}, says: []string{"after the load had begun"}},
+		{name: "NVML lacks a GPU", bench: bench{script: "nvml=absent"}, status: 1, codes: []string{"burn.unwatched@gpu:GPU-0001"}, says: []string{"NVML gave no sample of it"}},
+		{name: "NVML has lost a GPU", bench: bench{script: "nvml=lost"}, status: 1, codes: []string{"burn.unwatched@gpu:GPU-0001"}, says: []string{"NVML gave no sample of it"}},
+		{name: "NVML loses a GPU", bench: bench{script: "nvml=lost-later"}, status: 1, codes: []string{"burn.unwatched@gpu:GPU-0001"}, says: []string{"NVML gave only one sample of it"}},
 		{name: "throttle", bench: bench{script: "nvml=throttle"}, status: 2, codes: []string{"burn.throttled@gpu:GPU-0001"}, says: []string{"hardware-thermal in"}},
 		{name: "ECC", bench: bench{script: "nvml=ecc"}, status: 2, codes: []string{"burn.ecc-uncorrected@gpu:GPU-0001"}},
 		{name: "corrected ECC", bench: bench{script: "nvml=ecc-corrected"}, status: 1, codes: []string{"burn.ecc-corrected@gpu:GPU-0001"}},
@@ -323,6 +368,55 @@ func TestGPUReport(t *testing.T) {
 	}
 	if skipped := p.Tests[2]; skipped.Skipped == "" || skipped.Rate.State() == hwreport.IsValue {
 		t.Errorf("%+v", skipped)
+	}
+}
+
+// TestEquals: sound GPUs copy at different rates, but do not compute so.
+func TestEquals(t *testing.T) {
+	for test, want := range map[string]int{"pcie-to-gpu": 0, "pcie-from-gpu": 0, "copy": 1, "bf16": 1} {
+		j := &job{}
+		var gpus []*gpuPart
+		for _, r := range []float64{55e9, 54e9, 35e9} {
+			g := &gpuPart{part: j.add(hwreport.BurnPart{Kind: "gpu"}), device: &gpuline.Device{Name: "x"}}
+			g.Tests = append(g.Tests, hwreport.BurnTest{Name: test, Rate: hwreport.Value(r)})
+			gpus = append(gpus, g)
+		}
+		if j.judgeEquals(gpus); len(j.findings) != want {
+			t.Errorf("%s: %+v", test, j.findings)
+		}
+	}
+}
+
+// TestUnwatched: what NVML last said long ago is no answer, and one sample no
+// difference.
+func TestUnwatched(t *testing.T) {
+	now := time.Now()
+	sample := func() *hwreport.GPUSample {
+		return &hwreport.GPUSample{Corrected: hwreport.Value[int64](5), Uncorrected: hwreport.Value[int64](0)}
+	}
+	one := sample()
+	for name, c := range map[string]struct {
+		watch watch
+		says  string
+		known bool // the difference of the counters
+	}{
+		"watched": {watch{first: one, last: sample(), firstAt: now.Add(-time.Minute), lastAt: now.Add(-2 * time.Second)}, "", true},
+		"stale":   {watch{first: one, last: sample(), firstAt: now.Add(-time.Minute), lastAt: now.Add(-6 * time.Second)}, "its last sample 6s before the load ended", true},
+		"late":    {watch{first: one, last: sample(), firstAt: now.Add(-time.Second), lastAt: now}, "after the load had begun", true},
+		"one":     {watch{first: one, last: one, firstAt: now.Add(-time.Minute), lastAt: now}, "only one sample", false},
+		"none":    {watch{}, "no sample", false},
+	} {
+		j := &job{}
+		g := &gpuPart{part: j.add(hwreport.BurnPart{ID: "gpu:x"}), watch: c.watch}
+		g.began = now.Add(-30 * time.Second)
+		j.judgeWatch(g, now)
+		if got := len(j.findings) > 0; got != (c.says != "") || got && !strings.Contains(j.findings[0].Message, c.says) {
+			t.Errorf("%s: %+v", name, j.findings)
+		}
+		j.judgeGPU(g)
+		if d, ok := g.Load.Corrected.Get(); ok != c.known || d != 0 {
+			t.Errorf("%s: %+v", name, g.Load.Corrected)
+		}
 	}
 }
 

@@ -4,7 +4,10 @@ package burn
 // their median; a share of 0.05 is 5 % below it.
 const (
 	// GPUs of one model in one machine differ by 1 to 3 % by their silicon and
-	// their place in the air stream.
+	// their place in the air stream. Copies over PCIe are left out:
+	// in a machine with two sockets some GPUs are behind the other processor,
+	// and several share the uplink of a switch while all copy at once, so that
+	// sound ones differ by 15 to 40 %.
 	gpuSlowWarning = 0.05
 	gpuSlowFailure = 0.15
 

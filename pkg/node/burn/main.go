@@ -33,7 +33,8 @@ const usage = `usage: burn [options] gpu|cpu|mem|disk-read|all …     put hardw
 
 GPUs multiply matrices, hold the products against each other, and test their
 memory. Processors compute what is known. Memory is filled with patterns. Disks
-are read, and never written.
+are read, each from its beginning, as far as the time reaches, and never written;
+one that was named and not read to its end makes a warning.
 
 The report also goes to /` + hwreport.BurnPath + `.
 

@@ -40,6 +40,7 @@ func TestRealWorker(t *testing.T) {
 		{"init=100", time.Minute, 3, []string{"the worker gave up: cuInit: error 100 (CUDA_ERROR_NO_DEVICE)"}},
 		{"launch=719@12", time.Minute, 2, []string{"it stopped working during pcie: ", "719 (CUDA_ERROR_LAUNCH_FAILED): unspecified launch failure"}},
 		{"stuck=4096", time.Minute, 2, []string{"rounds of memory"}},
+		{"nan=100", time.Minute, 2, []string{"numbers were infinite or undefined in", "rounds of fp32"}},
 		{"segv@20", time.Minute, 3, []string{"it was killed by signal 11"}},
 		{"hang@20", 500 * time.Millisecond, 3, []string{"it did not end in its time and was killed"}},
 	} {

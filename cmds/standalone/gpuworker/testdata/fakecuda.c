@@ -6,7 +6,9 @@
 //	launch=CODE@N                          everything fails from launch N on
 //	hang@N segv@N                          launch N never ends, or kills
 //	wrong@N                                product N comes out wrong in one bit
+//	nan=ELEMENT                            this element of every product is no number
 //	stuck=BYTE                             bit 4 of the word there is always set
+//	rotten                                 bit 5 of all words of the first 4096 bytes there is always set
 //	distrust                               products of 16-bit numbers by the kernels _64 are wrong
 //	blind                                  comparisons and checks see nothing
 //	mig capability=MAJOR                   what the GPU is
@@ -155,6 +157,8 @@ static void multiply(const char *name, const u64 *a) {
 	}
 	memcpy((void *)a[2], kept, m * n * out);
 	long at;
+	if (fault("nan", NULL))
+		((u32 *)a[2])[fault("nan", NULL)] = 0x7fc00000;
 	if (fault("distrust", NULL) && strstr(name, "16_64"))
 		memset((void *)a[2], 0, m * n * out);
 	if (fault("wrong", &at) && ++product_count == at)
@@ -194,6 +198,8 @@ API cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, 
 			launch(simple[i].run, gx, 256, a);
 			if (i == 2 && (stuck = fault("stuck", NULL)))
 				((u32 *)a[0])[stuck / 4] |= 16;
+			for (int j = 0; i == 2 && j < 1024 && fault("rotten", NULL); j++)
+				((u32 *)a[0])[j] |= 32;
 			return 0;
 		}
 	for (int j = 0; j < 6; j++)

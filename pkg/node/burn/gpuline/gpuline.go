@@ -34,8 +34,8 @@ type Progress struct {
 	Test       string        `json:"test"`
 	Elapsed    time.Duration `json:"elapsed_ns"` // since the worker started
 	Iterations int64         `json:"iterations"`
-	Errors     int64         `json:"errors"`
-	Rate       float64       `json:"rate"` // in the test's unit
+	Errors     int64         `json:"errors"` // with what is no number
+	Rate       float64       `json:"rate"`   // in the test's unit
 	Unit       string        `json:"unit"`
 }
 
@@ -45,7 +45,8 @@ const (
 	Bytes = "B/s" // copies and memory tests count what is read and what is written
 )
 
-// Result is one test that ran to its end.
+// Result is one test that ran to its end; or one that did not, and had counted
+// something wrong before: then Failed follows.
 type Result struct {
 	Test       string   `json:"test"`
 	Kernel     string   `json:"kernel,omitempty"` // the fastest of those tried
