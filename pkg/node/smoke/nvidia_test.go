@@ -76,6 +76,17 @@ func TestEachFaultOfGPUsIsFound(t *testing.T) {
 		"NVML misses one": {func(f fstest.MapFS) {
 			state(f, `{"gpus":["0000:01:00.0","0000:09:00.0"],"modules":[{"name":"nvidia","loaded":true}]}`)
 		}, "1 of 2 GPUs are not told by NVML: 0000:09:00.0"},
+		"NVML cannot open one": {func(f fstest.MapFS) {
+			r, err := hwreport.Decode(f[hwreport.Path].Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.GPU.Data.Devices.Or(nil)[1].NVML = hwreport.Value(hwreport.NVMLDevice{Address: "0000:02:00.0", Error: "the GPU is lost"})
+			hwreport.Fill(r, "test")
+			if f[hwreport.Path].Data, err = r.Encode(); err != nil {
+				t.Fatal(err)
+			}
+		}, "1 of 2 GPUs are not told by NVML: 0000:02:00.0 (NVML: the GPU is lost)"},
 	} {
 		n, files := gpus(t)
 		c.spoil(files)
