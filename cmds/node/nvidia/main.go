@@ -1,5 +1,5 @@
 // Nvidia loads NVIDIA's driver from the image, where there is a GPU: modules by
-// absolute path, device files, soname links. It ends with status 0 and says
+// absolute path, device files, persistence mode. It ends with status 0 and says
 // "skipped" to the supervisor where there is nothing to do.
 package main
 

@@ -1,5 +1,5 @@
 // Nvmlreport tells what NVML, the library of NVIDIA's driver, knows of the GPUs.
-// It is the one program of bee that is linked with libc and that opens a
+// Beside gpuworker it is the only program of bee that is linked with libc and opens a
 // library: it lies in the compat root (pkg/node/compat) and is started through
 // the loader there, as a process of its own, with a deadline, so that what
 // crashes or hangs in NVML takes nothing else along.
