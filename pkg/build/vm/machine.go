@@ -24,6 +24,7 @@ type Machine struct {
 	Initrds []string // host paths, joined in this order into one initrd by Start
 	Append  string   // kernel command line after the serial console, which is always there
 	Bios    string   // host path of a firmware image instead of the platform's own
+	UEFI    UEFI     // UEFI instead of the platform's own firmware
 
 	NICs    []NIC
 	Disks   []Disk
@@ -35,6 +36,13 @@ type Machine struct {
 	Reboot  bool     // let the guest reboot; default: a reboot ends QEMU
 }
 
+// UEFI is EDK2 in flash memory: its code, which is only read, and the store of
+// its variables, which the machine writes. Both are host paths.
+type UEFI struct {
+	Code, Vars string
+	Secure     bool // amd64: the code has Secure Boot, and keeps its variables in SMM
+}
+
 // NIC is a network card. Exactly one of Tap and User is set, or none: then no
 // cable is plugged in.
 type NIC struct {
@@ -42,6 +50,7 @@ type NIC struct {
 	MAC   string // default 52:54:00:bee…: see mac
 	Tap   string // name of a tap interface in the caller's network namespace
 	User  *User  // QEMU's own network
+	Boot  bool   // firmware may start the machine from it, before any disk
 }
 
 // User is QEMU's user-mode network: DHCP, DNS and router are in QEMU, the guest
@@ -56,7 +65,7 @@ type User struct {
 type Disk struct {
 	File     string // host path
 	Format   string // default raw
-	Model    string // "virtio" (default), "nvme", "sata"
+	Model    string // "virtio" (default), "nvme", "sata", "usb" (a stick), "cd" (on SATA)
 	Serial   string
 	ReadOnly bool
 }
@@ -88,13 +97,15 @@ var platforms = map[string]platform{
 }
 
 // diskDevices are the QEMU devices of Disk.Model.
-var diskDevices = map[string]string{"": "virtio-blk-pci", "virtio": "virtio-blk-pci", "nvme": "nvme", "sata": "ide-hd"}
+var diskDevices = map[string]string{"": "virtio-blk-pci", "virtio": "virtio-blk-pci", "nvme": "nvme", "sata": "ide-hd", "usb": "usb-storage", "cd": "scsi-cd"}
 
 // Places inside the sandbox.
 const (
 	kernelPath = "/vm/kernel"
 	initrdPath = "/vm/initrd"
 	biosPath   = "/vm/bios"
+	codePath   = "/vm/code"
+	varsPath   = "/vm/vars"
 	FolderPath = "/vm/folder"
 )
 
@@ -112,7 +123,7 @@ func (m Machine) CommandLine() ([]string, error) {
 	}
 	args := []string{
 		p.qemu, "-nodefaults", "-no-user-config", "-display", "none",
-		"-machine", p.machine, "-m", strconv.Itoa(m.memory()), "-smp", strconv.Itoa(m.cpus()),
+		"-machine", p.machine + m.UEFI.machine(), "-m", strconv.Itoa(m.memory()), "-smp", strconv.Itoa(m.cpus()),
 		"-rtc", "base=utc",
 	}
 	switch m.Accel {
@@ -129,6 +140,7 @@ func (m Machine) CommandLine() ([]string, error) {
 	if m.Bios != "" {
 		args = append(args, "-bios", biosPath)
 	}
+	args = append(args, m.UEFI.args()...)
 	if m.Kernel != "" {
 		args = append(args, "-kernel", kernelPath, "-append", strings.TrimSpace("console="+p.console+" "+m.Append))
 	}
@@ -142,7 +154,7 @@ func (m Machine) CommandLine() ([]string, error) {
 		args = append(args, n.args(i)...)
 	}
 	for i, d := range m.Disks {
-		a, err := d.args(i)
+		a, err := d.args(i, m.Kernel == "")
 		if err != nil {
 			return nil, fmt.Errorf("describe machine %s: %w", m.name(), err)
 		}
@@ -205,8 +217,12 @@ func (n NIC) args(i int) []string {
 	if addr == "" {
 		addr = mac(i)
 	}
-	// No option ROM: nothing boots from the network, and loading it costs time.
-	device := fmt.Sprintf("%s,id=nic%d,mac=%s,romfile=", model, i, addr)
+	device := fmt.Sprintf("%s,id=nic%d,mac=%s", model, i, addr)
+	if n.Boot {
+		device += ",bootindex=1"
+	} else {
+		device += ",romfile=" // an option ROM that nobody needs costs time
+	}
 	var netdev string
 	switch {
 	case n.Tap != "":
@@ -230,10 +246,14 @@ func (n NIC) args(i int) []string {
 	return []string{"-netdev", netdev, "-device", device + fmt.Sprintf(",netdev=net%d", i)}
 }
 
-func (d Disk) args(i int) ([]string, error) {
+// firstDisk is the boot order of the first disk (bootindex): behind the network.
+const firstDisk = 10
+
+// args describes the i-th disk; boots says that firmware may start it.
+func (d Disk) args(i int, boots bool) ([]string, error) {
 	device, ok := diskDevices[d.Model]
 	if !ok {
-		return nil, fmt.Errorf("disk %s: unknown model %q: virtio, nvme and sata are known", d.File, d.Model)
+		return nil, fmt.Errorf("disk %s: unknown model %q: virtio, nvme, sata, usb and cd are known", d.File, d.Model)
 	}
 	format := d.Format
 	if format == "" {
@@ -247,10 +267,21 @@ func (d Disk) args(i int) ([]string, error) {
 	if d.Serial != "" {
 		device += ",serial=" + escape(d.Serial)
 	}
-	if d.Model == "sata" {
-		device += fmt.Sprintf(",bus=ide.%d", i)
+	if boots {
+		device += fmt.Sprintf(",bootindex=%d", firstDisk+i)
 	}
-	return []string{"-drive", drive, "-device", device}, nil
+	args := []string{"-drive", drive}
+	switch d.Model {
+	case "sata":
+		device += fmt.Sprintf(",bus=ide.%d", i)
+	case "usb":
+		args = append(args, "-device", fmt.Sprintf("qemu-xhci,id=usb%d", i))
+		device += fmt.Sprintf(",bus=usb%d.0", i)
+	case "cd":
+		args = append(args, "-device", fmt.Sprintf("virtio-scsi-pci,id=scsi%d", i))
+		device += fmt.Sprintf(",bus=scsi%d.0", i)
+	}
+	return append(args, "-device", device), nil
 }
 
 func (s SMBIOS) arg() string {
@@ -276,10 +307,13 @@ func (m Machine) step(initrd string) (sandbox.Step, error) {
 		return sandbox.Step{}, err
 	}
 	s := sandbox.Step{Args: args}
-	for _, f := range []sandbox.Bind{{Host: m.Kernel, Path: kernelPath}, {Host: initrd, Path: initrdPath}, {Host: m.Bios, Path: biosPath}} {
+	for _, f := range []sandbox.Bind{{Host: m.Kernel, Path: kernelPath}, {Host: initrd, Path: initrdPath}, {Host: m.Bios, Path: biosPath}, {Host: m.UEFI.Code, Path: codePath}} {
 		if f.Host != "" {
 			s.Ro = append(s.Ro, f)
 		}
+	}
+	if m.UEFI.Vars != "" {
+		s.Rw = append(s.Rw, sandbox.Bind{Host: m.UEFI.Vars, Path: varsPath})
 	}
 	for i, d := range m.Disks {
 		b := sandbox.Bind{Host: d.File, Path: diskPath(i)}

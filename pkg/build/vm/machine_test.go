@@ -20,6 +20,11 @@ func TestArgs(t *testing.T) {
 			Kernel: "/k", Initrds: []string{"/i"}, Append: "bee.debug quiet", NICs: []NIC{{User: &User{Forward: []int{22, 80}, Restrict: true}}},
 		},
 		"arm64": {Arch: "arm64", Memory: 512, CPUs: 1, Kernel: "/k", Reboot: true},
+		"media": {
+			UEFI:  UEFI{Code: "/c", Vars: "/v", Secure: true},
+			NICs:  []NIC{{Boot: true, User: &User{}}},
+			Disks: []Disk{{File: "/d0", Model: "usb"}, {File: "/d1", Model: "cd", ReadOnly: true}},
+		},
 		"full": {
 			Accel: "kvm", Memory: 2048, CPUs: 4, Bios: "/b",
 			NICs: []NIC{{Tap: "tap0"}, {Model: "e1000e", MAC: "02:00:00:00:00:01"}, {User: &User{Options: []string{"net=10.9.0.0/24"}}}},
