@@ -19,6 +19,16 @@ import (
 // Build makes images/kernel-initrd/<arch>/{vmlinuz,initrd.img,bom.json} (ARCH, MANIFEST=thin|server, BEE_AUTHORIZED_KEYS=file).
 func Build(ctx context.Context) error { return artifact.Build(ctx, artifact.FromEnv(os.Getenv)) }
 
+// Image makes the ISO image and the raw disk, or the families that VARIANT names (ARCH, MANIFEST, BEE_AUTHORIZED_KEYS).
+func Image(ctx context.Context) error {
+	return artifact.BuildMedia(ctx, artifact.FromEnv(os.Getenv))
+}
+
+// Images makes every family for every architecture (ARCH: one of them).
+func Images(ctx context.Context) error {
+	return artifact.BuildAll(ctx, artifact.FromEnv(os.Getenv))
+}
+
 // Run builds, boots the result in QEMU and shows what it found (BEE_RUN=once ends after the summary; BEE_APPEND adds kernel parameters).
 func Run(ctx context.Context) error { return live.Run(ctx, os.Getenv, os.Stdout) }
 

@@ -3,6 +3,7 @@
 package artifact
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,26 +24,40 @@ import (
 
 // Family is a kind of artifact.
 type Family struct {
-	Name  string // folder below images/
-	Build func(ctx context.Context, c Config, l *lock.File) error
+	Name    string   // folder below images/
+	Summary string   // what it is for
+	Arches  []string // that it is made for
+	Build   func(ctx context.Context, w *Work) error
 }
 
 // Families is every kind there is, in the order in which they are made.
 var Families = []Family{
 	kernelInitrd,
+	iso,
+	raw,
+	arm64UEFI,
+	ipxe,
 }
 
 // Arches are the architectures that bee.lock pins a kernel for, as Go calls
 // them, which is what Debian calls them too.
 var Arches = []string{"amd64"}
 
+// Default is what is made where nobody names a family: the parts of all others.
+var Default = []string{kernelInitrdName}
+
+// Media is what most people want, by architecture: a CD or stick, and a disk.
+var Media = map[string][]string{"amd64": {"iso", "raw"}, "arm64": {"iso", "disk-image-arm64-uefi"}}
+
 // Config is what a build is asked for. The zero value of a field means its
 // default.
 type Config struct {
 	Root     string    // checkout; default: the current folder
 	Arch     string    // GOARCH; default amd64
+	Families []string  // names; default Default
 	Manifest string    // initramfs/<name>.manifest; default server
 	Keys     string    // file of public SSH keys that are baked in; default none
+	Append   string    // kernel parameters that media carry beside their own
 	Out      string    // folder; default images below Root
 	Cache    string    // folder; default fetch.CacheDir()
 	Date     time.Time // default: that of the newest index in bee.lock
@@ -61,12 +76,13 @@ func (c Config) id() string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// FromEnv reads ARCH, MANIFEST, BEE_AUTHORIZED_KEYS, NVIDIA, NVIDIA_FLAVOR,
-// BEE_MODULE_KEY, BEE_MODULE_CERT and SOURCE_DATE_EPOCH
-// (reproducible-builds.org; seconds).
+// FromEnv reads ARCH, VARIANT (names with spaces or commas between them),
+// MANIFEST, BEE_AUTHORIZED_KEYS, NVIDIA, NVIDIA_FLAVOR, BEE_MODULE_KEY,
+// BEE_MODULE_CERT and SOURCE_DATE_EPOCH (reproducible-builds.org; seconds).
 func FromEnv(getenv func(string) string) Config {
 	c := Config{Arch: getenv("ARCH"), Manifest: getenv("MANIFEST"), Keys: getenv("BEE_AUTHORIZED_KEYS"),
-		NVIDIA: getenv("NVIDIA"), NVIDIAFlavor: getenv("NVIDIA_FLAVOR"), ModuleKey: getenv("BEE_MODULE_KEY"), ModuleCert: getenv("BEE_MODULE_CERT")}
+		Families: strings.FieldsFunc(getenv("VARIANT"), func(r rune) bool { return r == ' ' || r == ',' }),
+		NVIDIA:   getenv("NVIDIA"), NVIDIAFlavor: getenv("NVIDIA_FLAVOR"), ModuleKey: getenv("BEE_MODULE_KEY"), ModuleCert: getenv("BEE_MODULE_CERT")}
 	if s := getenv("SOURCE_DATE_EPOCH"); s != "" {
 		if n, err := strconv.ParseInt(s, 10, 64); err == nil && n > 0 {
 			c.Date = time.Unix(n, 0).UTC()
@@ -89,6 +105,9 @@ func (c Config) defaults() (Config, error) {
 	if !slices.Contains(Arches, c.Arch) {
 		return c, fmt.Errorf("build for %q: bee.lock pins no kernel for it; ARCH is one of: %s", c.Arch, strings.Join(Arches, ", "))
 	}
+	if len(c.Families) == 0 {
+		c.Families = Default
+	}
 	if c.Manifest == "" {
 		c.Manifest = "server"
 	}
@@ -106,10 +125,32 @@ func (c Config) defaults() (Config, error) {
 	return c, nil
 }
 
-// Build makes every artifact, unless nothing that it depends on changed since
-// the last time.
+// chosen are the families that the build makes, in the order of Families.
+func (c Config) chosen() ([]Family, error) {
+	var names []string
+	for _, f := range Families {
+		names = append(names, f.Name)
+	}
+	for _, name := range c.Families {
+		i := slices.Index(names, name)
+		if i < 0 {
+			return nil, fmt.Errorf("choose what to make: there is no variant %q; there are: %s", name, strings.Join(names, ", "))
+		}
+		if !slices.Contains(Families[i].Arches, c.Arch) {
+			return nil, fmt.Errorf("choose what to make: %s is not made for %s, only for %s", name, c.Arch, strings.Join(Families[i].Arches, ", "))
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(Families), func(f Family) bool { return !slices.Contains(c.Families, f.Name) }), nil
+}
+
+// Build makes the families that are asked for, each unless nothing that it
+// depends on changed since the last time.
 func Build(ctx context.Context, c Config) error {
 	c, err := c.defaults()
+	if err != nil {
+		return err
+	}
+	families, err := c.chosen()
 	if err != nil {
 		return err
 	}
@@ -124,9 +165,41 @@ func Build(ctx context.Context, c Config) error {
 			}
 		}
 	}
-	for _, f := range Families {
-		if err := f.Build(ctx, c, l); err != nil {
+	p := &project{Config: c, Lock: l}
+	for _, f := range families {
+		if err := p.make(ctx, f); err != nil {
 			return fmt.Errorf("build %s: %w", f.Name, explain(err, c))
+		}
+	}
+	return nil
+}
+
+// BuildMedia is Build, with Media where nobody names a family.
+func BuildMedia(ctx context.Context, c Config) error {
+	if len(c.Families) == 0 {
+		c.Families = Media[cmp.Or(c.Arch, "amd64")]
+	}
+	return Build(ctx, c)
+}
+
+// BuildAll makes every family for every architecture, or for those that the
+// configuration names.
+func BuildAll(ctx context.Context, c Config) error {
+	for _, arch := range Arches {
+		if c.Arch != "" && c.Arch != arch {
+			continue
+		}
+		one := c
+		one.Arch = arch
+		if len(one.Families) == 0 {
+			for _, f := range Families {
+				if slices.Contains(f.Arches, arch) {
+					one.Families = append(one.Families, f.Name)
+				}
+			}
+		}
+		if err := Build(ctx, one); err != nil {
+			return err
 		}
 	}
 	return nil

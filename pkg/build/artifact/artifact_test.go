@@ -110,16 +110,16 @@ func TestStamp(t *testing.T) {
 		}
 		return s
 	}
-	if s := stampOf(c, ""); s.fresh([]string{output}) {
+	if s := stampOf(c, ""); s.fresh(out) {
 		t.Fatal("fresh before anything was built")
-	} else if err := s.keep([]string{output}); err != nil {
+	} else if err := s.keep(out); err != nil {
 		t.Fatal(err)
 	}
-	if s := stampOf(c, ""); !s.fresh([]string{output}) {
+	if s := stampOf(c, ""); !s.fresh(out) {
 		t.Fatal("nothing changed, and it is not fresh")
 	}
 	put("pkg/b/b_test.go", "tests do not count")
-	if s := stampOf(c, ""); !s.fresh([]string{output}) {
+	if s := stampOf(c, ""); !s.fresh(out) {
 		t.Error("a test made it stale")
 	}
 	for what, s := range map[string]func() stamp{
@@ -127,24 +127,24 @@ func TestStamp(t *testing.T) {
 		"manifest": func() stamp { c := c; c.Manifest = "y"; return stampOf(c, "") },
 		"date":     func() stamp { c := c; c.Date = time.Unix(1, 0); return stampOf(c, "") },
 	} {
-		if s().fresh([]string{output}) {
+		if s().fresh(out) {
 			t.Errorf("another %s, and it is fresh", what)
 		}
 	}
 	for _, n := range []string{"bee.lock", "cmds/a/main.go", "pkg/b/b.go", "initramfs/x.manifest", "firmware-list/new.list"} {
 		put(n, "2")
 		s := stampOf(c, "")
-		if s.fresh([]string{output}) {
+		if s.fresh(out) {
 			t.Errorf("%s changed, and it is fresh", n)
 		}
-		if err := s.keep([]string{output}); err != nil {
+		if err := s.keep(out); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := os.WriteFile(output, []byte("tampered"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if s := stampOf(c, ""); s.fresh([]string{output}) {
+	if s := stampOf(c, ""); s.fresh(out) {
 		t.Error("the output was changed, and it is fresh")
 	}
 }

@@ -2,24 +2,25 @@ package artifact
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/debian"
-	"github.com/bee-os/bee/pkg/build/fetch"
 	"github.com/bee-os/bee/pkg/build/initrd"
 	"github.com/bee-os/bee/pkg/build/kernel"
 	"github.com/bee-os/bee/pkg/build/lock"
 )
 
-// kernelInitrd is a kernel and an initramfs, which is all that QEMU, GRUB or
-// iPXE need: images/kernel-initrd/<arch>/{vmlinuz,initrd.img,bom.json}.
-var kernelInitrd = Family{kernelInitrdName, buildKernelInitrd}
+// kernelInitrd is a kernel and an initramfs, which is all that QEMU, kexec, GRUB
+// or iPXE need: images/kernel-initrd/<arch>/{vmlinuz,initrd.img,bom.json}. The
+// other families are made of it.
+var kernelInitrd = Family{
+	Name: kernelInitrdName, Summary: "kernel and initramfs, for QEMU, kexec and boot loaders of yours",
+	Arches: Arches, Build: buildKernelInitrd,
+}
 
 const kernelInitrdName = "kernel-initrd"
 
@@ -31,47 +32,25 @@ const (
 )
 
 // KernelInitrdDir is the folder of the family's files for an architecture.
-func KernelInitrdDir(out, arch string) string { return filepath.Join(out, kernelInitrdName, arch) }
+func KernelInitrdDir(out, arch string) string { return Dir(out, kernelInitrdName, arch) }
 
-func buildKernelInitrd(ctx context.Context, c Config, l *lock.File) error {
-	keys, err := readKeys(c.Keys)
+func buildKernelInitrd(ctx context.Context, w *Work) error {
+	store, err := w.openStore()
 	if err != nil {
 		return err
 	}
-	dir := KernelInitrdDir(c.Out, c.Arch)
-	outputs := []string{filepath.Join(dir, KernelFile), filepath.Join(dir, InitrdFile), filepath.Join(dir, BOMFile)}
-	st, err := newStamp(c, dir, keys)
-	if err != nil {
-		return fmt.Errorf("look at what the build depends on: %w", err)
-	}
-	if st.fresh(outputs) {
-		fmt.Fprintf(c.Progress, "%s is up to date (%s)\n", dir, c.Manifest)
-		return nil
-	}
-	if err := st.forget(); err != nil {
-		return err
-	}
-	f, err := fetch.New(l, c.Progress)
+	k, err := openKernel(ctx, w.Config, w.Lock, store)
 	if err != nil {
 		return err
 	}
-	f.Cache = c.Cache
-	store := debian.NewStore(f)
-	k, err := openKernel(ctx, c, l, store)
+	extra, err := w.extra(ctx, w.Lock, store, k)
 	if err != nil {
-		return err
-	}
-	extra, err := c.extra(ctx, l, store, k)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	b, err := initrd.Build(ctx, initrd.Config{
-		Root: c.Root, Arch: c.Arch, Variant: c.Manifest, Keys: keys, Lock: l, Store: store,
-		Cache: c.Cache, Date: c.Date, Progress: c.Progress, Extra: extra,
-	}, k, outputs[1])
+		Root: w.Root, Arch: w.Arch, Variant: w.Manifest, Keys: w.keys, Lock: w.Lock, Store: store,
+		Cache: w.Cache, Date: w.Date, Progress: w.Progress, Extra: extra,
+	}, k, w.file(InitrdFile))
 	if err != nil {
 		return err
 	}
@@ -79,14 +58,14 @@ func buildKernelInitrd(ctx context.Context, c Config, l *lock.File) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(outputs[2], strings.NewReader(string(text))); err != nil {
+	if err := os.WriteFile(w.file(BOMFile), text, 0o644); err != nil {
 		return err
 	}
-	if err := copyFile(outputs[0], k.Image); err != nil {
+	if err := copyFile(w.file(KernelFile), k.Image); err != nil {
 		return err
 	}
-	report(c.Progress, dir, b, outputs[1])
-	return st.keep(outputs)
+	report(w.Progress, KernelInitrdDir(w.Out, w.Arch), b, w.file(InitrdFile))
+	return nil
 }
 
 // openKernel opens the one kernel that the lock pins and holds its
@@ -103,6 +82,34 @@ func openKernel(ctx context.Context, c Config, l *lock.File, store *debian.Store
 	return k, k.CheckConfig(os.DirFS(filepath.Join(c.Root, "kernel-config")), "required.config")
 }
 
+// Parts are what media are made of.
+type Parts struct {
+	Kernel, Initrd       string // files
+	KernelSum, InitrdSum string // SHA-256, once a medium asked
+	BOM                  bom.BOM
+}
+
+// mediaParts makes the kernel and the initramfs, where that is not done yet.
+func (p *project) mediaParts(ctx context.Context) (*Parts, error) {
+	if p.parts != nil {
+		return p.parts, nil
+	}
+	if err := p.make(ctx, kernelInitrd); err != nil {
+		return nil, err
+	}
+	dir := KernelInitrdDir(p.Out, p.Arch)
+	text, err := os.ReadFile(filepath.Join(dir, BOMFile))
+	if err != nil {
+		return nil, err
+	}
+	b, err := bom.Decode(text)
+	if err != nil {
+		return nil, err
+	}
+	p.parts = &Parts{Kernel: filepath.Join(dir, KernelFile), Initrd: filepath.Join(dir, InitrdFile), BOM: b}
+	return p.parts, nil
+}
+
 // report says what was made, and by name what the modules asked for in vain.
 func report(w io.Writer, dir string, b bom.BOM, image string) {
 	var size int64
@@ -116,30 +123,4 @@ func report(w io.Writer, dir string, b bom.BOM, image string) {
 		fmt.Fprintf(w, "firmware: %d files that modules declare are not in the image, such as %s of %s (%s); all are in %s, missing_firmware\n",
 			n, m.File, m.Module, m.Why, BOMFile)
 	}
-}
-
-func copyFile(dst, src string) error {
-	in, err := os.Open(src)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	return replace(dst, in)
-}
-
-// replace writes a file whole or not at all.
-func replace(name string, r io.Reader) error {
-	f, err := os.Create(name + ".new")
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, errors.Join(err, os.Remove(f.Name())))
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -40,7 +41,7 @@ var inputs = []string{"bee.lock", "go.mod", "go.sum", "cmds", "pkg", "initramfs"
 
 func newStamp(c Config, dir string, keys []byte) (stamp, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %s %s %d %x %q %q\n", runtime.Version(), c.Arch, c.Manifest, c.Date.Unix(), sha256.Sum256(keys), c.NVIDIA, c.NVIDIAFlavor)
+	fmt.Fprintf(h, "%s %s %s %d %x %q %q %q\n", runtime.Version(), c.Arch, c.Manifest, c.Date.Unix(), sha256.Sum256(keys), c.NVIDIA, c.NVIDIAFlavor, c.Append)
 	for _, file := range []string{c.ModuleKey, c.ModuleCert} {
 		if file == "" {
 			continue
@@ -87,8 +88,9 @@ func newStamp(c Config, dir string, keys []byte) (stamp, error) {
 	}, nil
 }
 
-// fresh says whether the outputs are those that were made of these sources.
-func (s stamp) fresh(outputs []string) bool {
+// fresh says whether the folder holds what was made of these sources, and
+// nothing else.
+func (s stamp) fresh(dir string) bool {
 	text, err := os.ReadFile(s.file)
 	if err != nil {
 		return false
@@ -97,14 +99,26 @@ func (s stamp) fresh(outputs []string) bool {
 	if json.Unmarshal(text, &r) != nil || r.Sources != s.sources {
 		return false
 	}
-	for _, o := range outputs {
-		fi, err := os.Stat(o)
-		was, ok := r.Outputs[o]
-		if err != nil || !ok || fi.Size() != was.Size || !fi.ModTime().Equal(was.Time) {
-			return false
+	now, err := states(dir)
+	return err == nil && maps.EqualFunc(now, r.Outputs, func(a, b state) bool { return a.Size == b.Size && a.Time.Equal(b.Time) })
+}
+
+// states describes every file below a folder.
+func states(dir string) (map[string]state, error) {
+	found := make(map[string]state)
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
 		}
-	}
-	return true
+		fi, err := d.Info()
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		found[filepath.ToSlash(rel)] = state{fi.Size(), fi.ModTime()}
+		return err
+	})
+	return found, err
 }
 
 // forget makes sure that a build which ends half-way is not taken for done.
@@ -115,16 +129,12 @@ func (s stamp) forget() error {
 	return nil
 }
 
-func (s stamp) keep(outputs []string) error {
-	r := record{Sources: s.sources, Outputs: make(map[string]state)}
-	for _, o := range outputs {
-		fi, err := os.Stat(o)
-		if err != nil {
-			return err
-		}
-		r.Outputs[o] = state{fi.Size(), fi.ModTime()}
+func (s stamp) keep(dir string) error {
+	outputs, err := states(dir)
+	if err != nil {
+		return err
 	}
-	text, err := json.Marshal(r)
+	text, err := json.Marshal(record{Sources: s.sources, Outputs: outputs})
 	if err != nil {
 		return err
 	}

@@ -114,6 +114,10 @@ type options struct {
 	args    []string // verbatim
 	folder  string   // that QEMU sees
 	memory  int      // MiB; default 1024
+
+	firmware *vm.UEFI    // nil: the platform's own
+	media    bool        // firmware starts a disk or the network; no kernel is given
+	client   *ssh.Client // whose key is in the image; default: a new one, by parameter
 }
 
 // boot starts a machine that ends with the test.
@@ -134,8 +138,10 @@ func start(t *testing.T, b *lab, o options) *machine {
 	t.Cleanup(cancel)
 	m := &machine{t: t, ctx: ctx, lab: b}
 	var err error
-	if m.client, err = ssh.New(ctx, b.sandbox, t.TempDir()); err != nil {
-		t.Fatal(err)
+	if m.client = o.client; m.client == nil {
+		if m.client, err = ssh.New(ctx, b.sandbox, t.TempDir()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if !o.noKey {
 		key, err := m.client.PublicKey()
@@ -148,14 +154,20 @@ func start(t *testing.T, b *lab, o options) *machine {
 	if forwarded {
 		o.nics = []vm.NIC{{MAC: mac, User: &vm.User{Forward: []int{22}, Restrict: true}}}
 	}
-	m.process, err = vm.Start(ctx, b.sandbox, vm.Machine{
+	described := vm.Machine{
 		Name: "e2e", Arch: arch, Accel: b.accel, Memory: cmp.Or(o.memory, 1024), CPUs: 2,
 		Kernel:  filepath.Join(b.images, artifact.KernelFile),
 		Initrds: append([]string{filepath.Join(b.images, artifact.InitrdFile)}, o.initrds...),
 		Append:  strings.TrimSpace("quiet " + bootparam.Render(o.params) + " " + o.append),
 		NICs:    o.nics, Disks: o.disks, SMBIOS: o.smbios, Devices: o.devices, Args: o.args, Folder: o.folder,
-	})
-	if err != nil {
+	}
+	if o.media {
+		described.Kernel, described.Initrds, described.Append = "", nil, ""
+	}
+	if o.firmware != nil {
+		described.UEFI = *o.firmware
+	}
+	if m.process, err = vm.Start(ctx, b.sandbox, described); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

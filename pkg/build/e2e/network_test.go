@@ -164,6 +164,7 @@ func carrier() (string, error) {
 type link struct {
 	*machine
 	fingerprint string
+	served      []sandbox.Bind // what dnsmasq sees
 }
 
 // trust takes the machine's host key, by its fingerprint, for any address.
@@ -219,7 +220,7 @@ func (l *link) serve(addr string, more ...string) (stop func()) {
 			"--dhcp-range=" + addr + "," + addr + ",255.255.255.0,2m", "--dhcp-host=" + mac + ",named-by-dhcp", "--dhcp-option=option:router,192.0.2.1",
 			"--dhcp-option=option:dns-server,192.0.2.53", "--dhcp-option=option:ntp-server,192.0.2.123",
 			"--dhcp-option=option:classless-static-route,198.51.100.0/24,192.0.2.9,0.0.0.0/0,192.0.2.1", "--dhcp-option=option:mtu,1400"}, more...),
-		Rw: []sandbox.Bind{{Host: dir, Path: "/state"}}, Network: true, Stdout: &said, Stderr: &said,
+		Ro: l.served, Rw: []sandbox.Bind{{Host: dir, Path: "/state"}}, Network: true, Stdout: &said, Stderr: &said,
 	})
 	if err != nil {
 		l.t.Fatal(err)

@@ -8,11 +8,13 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/bee-os/bee/pkg/bootparam"
+	"github.com/bee-os/bee/pkg/node/console"
 	"github.com/bee-os/bee/pkg/node/supervise/notify"
 )
 
@@ -30,7 +32,7 @@ func SetupMain(stderr io.Writer) int {
 	}
 	io.WriteString(stderr, res.LogText())
 	notify.Status(res.Fingerprint)
-	if err := toConsole("/dev/console", res.ConsoleText()); err != nil {
+	if err := tellConsoles(res.ConsoleText()); err != nil {
 		fmt.Fprintln(stderr, "sshsetup:", err) // the console's screen shows it again
 	}
 	return 0
@@ -49,6 +51,22 @@ func setupMain(dir, cmdlinePath string) (Result, error) {
 		res.Warnings = append(res.Warnings, fmt.Sprintf("kernel parameters ignored: %v", err))
 	}
 	return res, serr
+}
+
+// tellConsoles writes to every console: an operator may sit at any, and
+// /dev/console is only the last of them.
+func tellConsoles(text string) error {
+	names, err := console.Active(os.DirFS("/"))
+	if err != nil {
+		return errors.Join(err, toConsole("/dev/console", text))
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, len(names))
+	for i, name := range names {
+		wg.Go(func() { errs[i] = toConsole("/dev/"+name, text) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // toConsole writes to a terminal that may be stopped by flow control: it waits

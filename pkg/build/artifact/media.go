@@ -1,0 +1,139 @@
+package artifact
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+
+	"github.com/bee-os/bee/pkg/bom"
+	"github.com/bee-os/bee/pkg/build/bootloader"
+)
+
+// Places on a medium.
+const (
+	mediumKernel = "bee/vmlinuz"
+	mediumInitrd = "bee/initrd.img"
+	mediumParams = "bee/params.cfg" // the parameter block
+	mediumConfig = "boot/grub/grub.cfg"
+)
+
+// consoles are the kernel's, by architecture: on arm64 the firmware names the
+// serial one (ACPI SPCR, or stdout-path of a device tree). The last is
+// /dev/console; bee speaks on all of them.
+var consoles = map[string]string{
+	"amd64": "console=ttyS0,115200 console=tty0",
+	"arm64": "console=tty0",
+}
+
+// Cmdline is the kernel's command line of media, as far as it does not depend on
+// the boot loader.
+func (p *project) Cmdline() string {
+	return strings.Join(strings.Fields("quiet "+consoles[p.Arch]+" "+p.Append), " ")
+}
+
+// mediumText is what the templates of media may name.
+type mediumText struct {
+	Version   string
+	ID        string // names a file that only this medium has
+	InitrdMiB int
+	Cmdline   string
+	Loud      string // the same, and the kernel says more
+	Kernel    string // file names beside the script
+	Initrd    string
+	Script    string
+}
+
+// medium is what every medium has: the texts, and a name that tells it from all
+// others.
+func (p *project) medium(ctx context.Context) (mediumText, *Parts, error) {
+	parts, err := p.mediaParts(ctx)
+	if err != nil {
+		return mediumText{}, nil, err
+	}
+	if parts.KernelSum == "" {
+		for _, f := range []struct {
+			name string
+			sum  *string
+		}{{parts.Kernel, &parts.KernelSum}, {parts.Initrd, &parts.InitrdSum}} {
+			if *f.sum, err = sumFile(f.name); err != nil {
+				return mediumText{}, nil, err
+			}
+		}
+	}
+	fi, err := os.Stat(parts.Initrd)
+	if err != nil {
+		return mediumText{}, nil, err
+	}
+	line := p.Cmdline()
+	id := sha256.Sum256([]byte(parts.KernelSum + parts.InitrdSum + line))
+	return mediumText{
+		Version: bom.Version, ID: "id-" + hex.EncodeToString(id[:8]), InitrdMiB: int((fi.Size() + 1<<20 - 1) >> 20),
+		Cmdline: line, Loud: strings.TrimPrefix(line, "quiet "), Kernel: KernelFile, Initrd: InitrdFile, Script: iPXEScript,
+	}, parts, nil
+}
+
+// render fills in a file of templates/.
+func (p *project) render(name string, data any) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(p.Root, "templates", name))
+	if err != nil {
+		return nil, fmt.Errorf("read template: %w", err)
+	}
+	t, err := template.New(name).Option("missingkey=error").Parse(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("parse template: %w", err)
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, data); err != nil {
+		return nil, fmt.Errorf("render templates/%s: %w", name, err)
+	}
+	return out.Bytes(), nil
+}
+
+// sumFile is the SHA-256 of a file.
+func sumFile(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("hash %s: %w", name, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// mediumFile is a file of a medium: its bytes, or the file that has them.
+type mediumFile struct {
+	path, source string
+	text         []byte
+}
+
+// loaderFiles are a boot loader's files as a medium's.
+func loaderFiles(files []bootloader.File) []mediumFile {
+	var list []mediumFile
+	for _, f := range files {
+		list = append(list, mediumFile{path: f.Path, source: f.Source})
+	}
+	return list
+}
+
+// openLoader brings the boot loaders.
+func (p *project) openLoader(ctx context.Context) (*bootloader.Loader, error) {
+	if p.loader != nil {
+		return p.loader, nil
+	}
+	store, err := p.openStore()
+	if err != nil {
+		return nil, err
+	}
+	p.loader, err = bootloader.Open(ctx, p.Lock, store, p.Arch)
+	return p.loader, err
+}

@@ -1,0 +1,151 @@
+package artifact
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/bee-os/bee/pkg/build/bootloader"
+	"github.com/bee-os/bee/pkg/build/disk/gpt"
+)
+
+// raw is a disk that is written with dd or `mage flash`: GPT, a BIOS boot
+// partition, an EFI system partition with everything in it, and space for a
+// partition bee.state: images/raw/<arch>/bee.img.
+var raw = Family{
+	Name: "raw", Summary: "disk or USB stick, written with dd or mage flash; BIOS and UEFI",
+	Arches: []string{"amd64"}, Build: buildRaw,
+}
+
+// arm64UEFI is the same for arm64, where there is no BIOS:
+// images/disk-image-arm64-uefi/arm64/bee.img.
+var arm64UEFI = Family{
+	Name: "disk-image-arm64-uefi", Summary: "disk for arm64 servers and boards with UEFI",
+	Arches: []string{"arm64"}, Build: buildRaw,
+}
+
+// RawFile is the family's file, in its folder.
+const RawFile = "bee.img"
+
+// Sizes on the disk, bytes.
+const (
+	biosSize   = 1 << 20
+	stateSpace = 64 << 20 // left free behind the partitions; on a larger disk the rest is free too
+)
+
+func buildRaw(ctx context.Context, w *Work) error {
+	size, err := w.writeDisk(ctx, w.file(RawFile))
+	if err != nil {
+		return err
+	}
+	w.say("%s, %d MiB", RawFile, size>>20)
+	return nil
+}
+
+// writeDisk writes the disk and returns its size in bytes.
+func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
+	m, parts, err := w.medium(ctx)
+	if err != nil {
+		return 0, err
+	}
+	loader, err := w.openLoader(ctx)
+	if err != nil {
+		return 0, err
+	}
+	uefi, err := loader.UEFI()
+	if err != nil {
+		return 0, err
+	}
+	files, err := w.mediumFiles(m, parts)
+	if err != nil {
+		return 0, err
+	}
+	volume, err := w.volume(espLabel, parts, append(files, loaderFiles(uefi)...))
+	if err != nil {
+		return 0, err
+	}
+	seed, err := hex.DecodeString(parts.KernelSum + parts.InitrdSum)
+	if err != nil {
+		return 0, err
+	}
+	seed = append(seed, m.Cmdline...)
+	table := gpt.Table{Disk: gpt.Derive(seed, "disk")}
+	if loader.HasBIOS() {
+		table.Partitions = append(table.Partitions, gpt.Partition{Type: gpt.BIOSBoot, ID: gpt.Derive(seed, "bios"), Name: "BIOS boot", Size: biosSize})
+	}
+	table.Partitions = append(table.Partitions, gpt.Partition{Type: gpt.ESP, ID: gpt.Derive(seed, "esp"), Name: "bee", Size: volume.Size})
+	size := int64(gpt.Alignment)
+	for _, p := range table.Partitions {
+		size += p.Size
+	}
+	size += stateSpace
+	if err := table.Place(size); err != nil {
+		return 0, err
+	}
+	var core []byte
+	if loader.HasBIOS() {
+		if core, err = w.biosCore(ctx, loader, m, &table); err != nil {
+			return 0, err
+		}
+	}
+	return size, writeWhole(out, size, func(f *os.File) error {
+		if err := table.Write(f, size); err != nil {
+			return err
+		}
+		if core != nil {
+			if _, err := f.WriteAt(core, table.Partitions[0].Start); err != nil {
+				return err
+			}
+		}
+		return w.writeVolume(ctx, f, table.Partitions[len(table.Partitions)-1].Start, volume)
+	})
+}
+
+// biosCore makes GRUB for BIOS, which lies in the table's first partition, and
+// gives the table its boot code.
+func (w *Work) biosCore(ctx context.Context, loader *bootloader.Loader, m mediumText, table *gpt.Table) ([]byte, error) {
+	box, err := w.tools(ctx)
+	if err != nil {
+		return nil, err
+	}
+	find, err := w.render("grub-find.cfg", m)
+	if err != nil {
+		return nil, err
+	}
+	made, err := loader.Core(ctx, box, string(find), false)
+	if err != nil {
+		return nil, err
+	}
+	boot, core, err := loader.OnDisk(made, uint64(table.Partitions[0].Start/gpt.SectorSize))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(core)) > table.Partitions[0].Size {
+		return nil, fmt.Errorf("fit GRUB's core of %d bytes into the BIOS boot partition of %d: make the partition larger (pkg/build/artifact/raw.go)", len(core), table.Partitions[0].Size)
+	}
+	table.Boot = boot[:]
+	return core, nil
+}
+
+// writeWhole makes a file of size bytes, sparse where write leaves holes, whole
+// or not at all.
+func writeWhole(name string, size int64, write func(f *os.File) error) error {
+	f, err := os.Create(name + ".new")
+	if err != nil {
+		return err
+	}
+	err = f.Truncate(size)
+	if err == nil {
+		err = write(f)
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, errors.Join(err, os.Remove(f.Name())))
+	}
+	return nil
+}

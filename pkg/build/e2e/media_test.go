@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/bee-os/bee/pkg/build/artifact"
+	"github.com/bee-os/bee/pkg/build/ssh"
+	"github.com/bee-os/bee/pkg/build/vm"
+)
+
+// press is a lab whose media carry the key of its client: firmware passes no
+// parameter on.
+type press struct {
+	*lab
+	client *ssh.Client
+	out    string // images/
+}
+
+var pressed = sync.OnceValues(makePress)
+
+func makePress() (*press, error) {
+	b, err := shared()
+	if err != nil {
+		return nil, err
+	}
+	p := &press{lab: b, out: filepath.Join(filepath.Dir(filepath.Dir(b.images)), "media")}
+	dir := filepath.Join(p.out, "client")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if p.client, err = ssh.New(context.Background(), b.sandbox, dir); err != nil {
+		return nil, err
+	}
+	return p, artifact.Build(context.Background(), artifact.Config{Root: root, Arch: arch, Manifest: "thin", Out: p.out,
+		Keys: filepath.Join(dir, "key.pub"), Families: []string{"iso", "raw", "ipxe"}})
+}
+
+// file is an image of the lab.
+func (p *press) file(family, name string) string {
+	return filepath.Join(artifact.Dir(p.out, family, arch), name)
+}
+
+// firmware are what starts a medium: nil is SeaBIOS.
+func (p *press) firmware(t *testing.T, name string) *vm.UEFI {
+	t.Helper()
+	if name == "SeaBIOS" {
+		return nil
+	}
+	files := map[string][2]string{
+		"OVMF":        {"OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"},
+		"Secure Boot": {"OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.ms.fd"}, // Microsoft's keys are enrolled
+	}[name]
+	dir := filepath.Join(p.sandbox.Tree(), "usr/share/OVMF")
+	vars := filepath.Join(t.TempDir(), "vars.fd")
+	copyTo(t, vars, filepath.Join(dir, files[1]))
+	return &vm.UEFI{Code: filepath.Join(dir, files[0]), Vars: vars, Secure: name == "Secure Boot"}
+}
+
+func copyTo(t *testing.T, dst, src string) {
+	t.Helper()
+	in, err := os.Open(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := os.Create(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMedia starts every medium in every way that it promises: firmware, kind
+// of disk. At the end of each stand an operator who logs in and the audit.
+func TestMedia(t *testing.T) {
+	skip(t)
+	p, err := pressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, medium := range []struct {
+		family, file string
+		kinds        []string
+		firmware     []string
+	}{
+		{"iso", artifact.ISOFile, []string{"cd", "usb"}, []string{"SeaBIOS", "OVMF", "Secure Boot"}},
+		{"raw", artifact.RawFile, []string{"virtio", "sata", "nvme", "usb"}, []string{"SeaBIOS", "OVMF"}},
+		{"raw", artifact.RawFile, []string{"virtio"}, []string{"Secure Boot"}},
+	} {
+		for _, kind := range medium.kinds {
+			for _, firmware := range medium.firmware {
+				t.Run(strings.Join([]string{medium.family, kind, firmware}, " "), func(t *testing.T) {
+					m := start(t, p.lab, options{media: true, client: p.client, firmware: p.firmware(t, firmware),
+						disks: []vm.Disk{{File: p.file(medium.family, medium.file), Model: kind, ReadOnly: kind != "sata" && kind != "nvme", Serial: "BEE-MEDIUM"}}})
+					m.arrives(firmware == "Secure Boot")
+				})
+			}
+		}
+	}
+}
+
+// arrives checks that the machine is the one that every boot path ends in: an
+// operator logs in, the audit is whole, Secure Boot is as the firmware has it.
+func (m *machine) arrives(secure bool) {
+	m.t.Helper()
+	m.trust()
+	m.wait(auditDone)
+	if got := m.root("cat /sys/kernel/security/lockdown 2>/dev/null || true"); secure != strings.Contains(got, "[integrity]") {
+		m.t.Errorf("lockdown is %q, and Secure Boot is %v", got, secure)
+	}
+	if got := m.root("cat /var/log/bee-audit.json"); !strings.Contains(got, `"complete": true`) {
+		m.t.Errorf("the audit:\n%s", got)
+	}
+	if out, status := m.as("bee", "sudo smoketest", nil); status != 0 {
+		m.t.Errorf("smoketest: status %d\n%s", status, out)
+	}
+}
