@@ -106,7 +106,7 @@ func (p *pid1) leave(a control.Action, reason string) {
 			p.last(err.Error())
 		}
 	}
-	p.last(text) // the reason too: a screen or a shell may have held the console when it was told first
+	p.last(text)                      // the reason too: a screen or a shell may have held the console when it was told first
 	time.Sleep(20 * time.Millisecond) // for the line to leave the machine
 	p.finish(a)
 }
