@@ -2,6 +2,7 @@ package sign
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"encoding/json"
 	"errors"
@@ -112,17 +113,17 @@ func PAE(payloadType string, payload []byte) []byte {
 
 // File makes the detached bundle of a file: sign its name and SHA-256. It
 // belongs beside the file, under its name and Suffix.
-func (k *Key) File(name string, digest [32]byte) ([]byte, error) {
+func (k *Key) File(ctx context.Context, name string, digest [32]byte) ([]byte, error) {
 	statement, err := FileStatement(name, digest)
 	if err != nil {
 		return nil, err
 	}
-	return k.Statement(statement)
+	return k.Statement(ctx, statement)
 }
 
 // Statement makes a bundle of an in-toto statement, which must be one that
 // ParseStatement reads.
-func (k *Key) Statement(statement []byte) ([]byte, error) {
+func (k *Key) Statement(_ context.Context, statement []byte) ([]byte, error) {
 	if _, err := ParseStatement(statement); err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func TestCosignTakesBundles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := must(Load(file, func() ([]byte, error) { return []byte("a password"), nil }))(t)
 			put(t, dir, "key.pub", must(k.PublicPEM())(t))
-			put(t, dir, "bundle.json", must(k.File("blob", sha256.Sum256(blob)))(t))
+			put(t, dir, "bundle.json", must(k.File(t.Context(), "blob", sha256.Sum256(blob)))(t))
 			if err := verify(t, dir, "key.pub", "bundle.json", "blob"); err != nil {
 				t.Errorf("cosign refuses a good bundle: %v", err)
 			}

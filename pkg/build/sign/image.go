@@ -1,7 +1,9 @@
 package sign
 
 import (
+	"context"
 	"crypto"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -49,15 +51,25 @@ func ImagePayload(repository, digest string) ([]byte, error) {
 	return text, nil
 }
 
-// Image signs an image in a repository, as cosign does it. The payload is the
-// content of the signature's layer, the signature goes into ImageAnnotation.
-func (k *Key) Image(repository, digest string) (payload, signature []byte, err error) {
-	payload, err = ImagePayload(repository, digest)
+// ImageSignature is what cosign keeps for one signature of an image: a layer
+// with the payload, and annotations with the signature and, where it was
+// keyless, what belongs to it.
+type ImageSignature struct {
+	Payload     []byte
+	Annotations map[string]string
+}
+
+// Image signs an image in a repository, as cosign does it.
+func (k *Key) Image(_ context.Context, repository, digest string) (*ImageSignature, error) {
+	payload, err := ImagePayload(repository, digest)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	signature, err = k.Sign(payload)
-	return payload, signature, err
+	sig, err := k.Sign(payload)
+	if err != nil {
+		return nil, err
+	}
+	return &ImageSignature{payload, map[string]string{ImageAnnotation: base64.StdEncoding.EncodeToString(sig)}}, nil
 }
 
 // ImageStatement says of an image that it was signed, in the form that cosign 3
@@ -73,16 +85,26 @@ func ImageStatement(digest string) ([]byte, error) {
 	return FileStatement("", [32]byte(sum))
 }
 
-// VerifyImage checks that pub's key signed the payload and that the payload is
-// about the image of this digest. The repository's name in it is not compared:
-// an image may be mirrored, and its digest says what it is.
-func VerifyImage(payload, signature []byte, pub crypto.PublicKey, digest string) error {
+// VerifyImage checks that pub's key made the signature and that the signed
+// payload is about the image of this digest. The repository's name in it is not
+// compared: an image may be mirrored, and its digest says what it is.
+func VerifyImage(s *ImageSignature, pub crypto.PublicKey, digest string) error {
 	if err := checkDigest(digest); err != nil {
 		return err
 	}
-	if err := Verify(pub, payload, signature); err != nil {
+	sig, err := base64.StdEncoding.DecodeString(s.Annotations[ImageAnnotation])
+	if err != nil {
 		return fmt.Errorf("verify signature of %s: %w", digest, err)
 	}
+	if err := Verify(pub, s.Payload, sig); err != nil {
+		return fmt.Errorf("verify signature of %s: %w", digest, err)
+	}
+	return CheckImagePayload(s.Payload, digest)
+}
+
+// CheckImagePayload checks that a payload, whose signature was verified, is
+// about the image of this digest.
+func CheckImagePayload(payload []byte, digest string) error {
 	var p imagePayload
 	if err := strict(payload, &p); err != nil {
 		return fmt.Errorf("verify signature of %s: parse payload: %w", digest, err)

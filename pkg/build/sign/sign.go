@@ -6,6 +6,7 @@
 package sign
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -26,6 +27,18 @@ const minRSA = 2048
 // ErrSignature is wrapped by every error that says that a signature is not the
 // given key's over the given bytes.
 var ErrSignature = errors.New("the signature does not fit the key and the bytes")
+
+// Signer signs what is shipped: a Key, offline, or what package keyless makes.
+type Signer interface {
+	// File makes the detached bundle of a file from its name and SHA-256.
+	File(ctx context.Context, name string, digest [32]byte) (bundle []byte, err error)
+	// Statement makes a bundle of an in-toto statement.
+	Statement(ctx context.Context, statement []byte) (bundle []byte, err error)
+	// Image signs the image of this digest, "sha256:…", in a repository.
+	Image(ctx context.Context, repository, digest string) (*ImageSignature, error)
+}
+
+var _ Signer = (*Key)(nil)
 
 // Key is a private key that signs. It is safe for concurrent use.
 type Key struct{ signer crypto.Signer }

@@ -80,7 +80,7 @@ func TestDeterministic(t *testing.T) {
 	}
 	for name, file := range kinds(t) {
 		k := must(Load(file, nil))(t)
-		a, b := must(k.File("x", sha256.Sum256(nil)))(t), must(k.File("x", sha256.Sum256(nil)))(t)
+		a, b := must(k.File(t.Context(), "x", sha256.Sum256(nil)))(t), must(k.File(t.Context(), "x", sha256.Sum256(nil)))(t)
 		if !bytes.Equal(a, b) {
 			t.Errorf("%s: two bundles of one file differ", name)
 		}
@@ -158,7 +158,7 @@ func TestVerifyBundle(t *testing.T) {
 	for name, file := range files {
 		t.Run(name, func(t *testing.T) {
 			k := must(Load(file, nil))(t)
-			bundle := must(k.File("blob", digest))(t)
+			bundle := must(k.File(t.Context(), "blob", digest))(t)
 			pub := must(ParsePublic(must(k.PublicPEM())(t)))(t)
 			if err := VerifyFile(bundle, pub, "blob", digest); err != nil {
 				t.Fatal(err)
@@ -175,7 +175,7 @@ func TestVerifyBundle(t *testing.T) {
 		})
 	}
 	k := must(Load(files["ecdsa-sec1"], nil))(t)
-	bundle := must(k.File("blob", digest))(t)
+	bundle := must(k.File(t.Context(), "blob", digest))(t)
 	signed := func(payload string) func(*Bundle) {
 		return func(b *Bundle) {
 			b.Envelope.Payload = []byte(payload)
@@ -213,21 +213,21 @@ func TestVerifyBundle(t *testing.T) {
 func TestVerifyImage(t *testing.T) {
 	k := must(Load(kinds(t)["ecdsa-sec1"], nil))(t)
 	digest, other := "sha256:"+strings.Repeat("ab", 32), "sha256:"+strings.Repeat("cd", 32)
-	payload, sig, err := k.Image("localhost:5000/bee", digest)
+	s, err := k.Image(t.Context(), "localhost:5000/bee", digest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := VerifyImage(payload, sig, k.Public(), digest); err != nil {
+	if err := VerifyImage(s, k.Public(), digest); err != nil {
 		t.Error(err)
 	}
-	if err := VerifyImage(payload, sig, k.Public(), other); err == nil || !strings.Contains(err.Error(), "another image") {
+	if err := VerifyImage(s, k.Public(), other); err == nil || !strings.Contains(err.Error(), "another image") {
 		t.Error(err)
 	}
-	if err := VerifyImage(bytes.Replace(payload, []byte("abab"), []byte("cdcd"), -1), sig, k.Public(), other); !errors.Is(err, ErrSignature) {
+	if err := VerifyImage(&ImageSignature{bytes.ReplaceAll(s.Payload, []byte("abab"), []byte("cdcd")), s.Annotations}, k.Public(), other); !errors.Is(err, ErrSignature) {
 		t.Error(err)
 	}
 	for _, bad := range []string{"", "sha256:ab", "sha512:" + strings.Repeat("ab", 32), strings.ToUpper(digest), strings.Repeat("ab", 32)} {
-		if _, _, err := k.Image("x", bad); err == nil {
+		if _, err := k.Image(t.Context(), "x", bad); err == nil {
 			t.Errorf("the digest %q is taken", bad)
 		}
 	}
@@ -237,7 +237,7 @@ func TestVerifyImage(t *testing.T) {
 func FuzzVerifyBundle(f *testing.F) {
 	k := must(Load(kinds(f)["ed25519-pkcs8"], nil))(f)
 	statement := must(FileStatement("blob", sha256.Sum256(nil)))(f)
-	bundle := must(k.Statement(statement))(f)
+	bundle := must(k.Statement(f.Context(), statement))(f)
 	f.Add(bundle)
 	f.Add(bytes.Replace(bundle, []byte("publicKey"), []byte("certificate"), 1))
 	f.Add(bytes.Replace(bundle, []byte("sig"), []byte("SIG"), 1))
@@ -252,13 +252,13 @@ func FuzzVerifyBundle(f *testing.F) {
 func FuzzVerifyImage(f *testing.F) {
 	k := must(Load(kinds(f)["ed25519-pkcs8"], nil))(f)
 	digest := "sha256:" + strings.Repeat("ab", 32)
-	payload, sig, err := k.Image("bee", digest)
+	good, err := k.Image(f.Context(), "bee", digest)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(payload, sig)
-	f.Fuzz(func(t *testing.T, p, s []byte) {
-		if err := VerifyImage(p, s, k.Public(), digest); err == nil && !bytes.Equal(p, payload) {
+	f.Add(good.Payload, good.Annotations[ImageAnnotation])
+	f.Fuzz(func(t *testing.T, p []byte, s string) {
+		if err := VerifyImage(&ImageSignature{p, map[string]string{ImageAnnotation: s}}, k.Public(), digest); err == nil && !bytes.Equal(p, good.Payload) {
 			t.Errorf("%q is taken", p)
 		}
 	})
