@@ -162,7 +162,7 @@ func describe(l v1.Layer) (v1.Descriptor, error) {
 // Verify checks that the key of pub signed what a reference stands for and
 // returns its digest, by which alone it is then to be pulled. It looks at the
 // signatures under cosign's tag. An image without one of this key gives an error
-// that wraps ErrUnsigned.
+// that wraps ErrUnsigned. For keyless signatures see Bundles.
 func (r Registry) Verify(ctx context.Context, ref string, pub crypto.PublicKey) (immutable string, err error) {
 	_, immutable, err = r.Resolve(ctx, ref)
 	if err != nil {
@@ -217,6 +217,56 @@ func (r Registry) signatures(ctx context.Context, d name.Digest) ([]*sign.ImageS
 		list = append(list, &sign.ImageSignature{Payload: text, Annotations: l.Annotations})
 	}
 	return list, nil
+}
+
+// Bundles fetches the Sigstore bundles that refer to an image, for
+// sign.VerifyBundle or keyless.Verify to judge. immutable is a reference with a
+// digest; a bundle counts only if its statement says CoversImage of that one.
+func (r Registry) Bundles(ctx context.Context, immutable string) ([][]byte, error) {
+	d, err := name.NewDigest(immutable, r.insecure()...)
+	if err != nil {
+		return nil, fmt.Errorf("look for signatures of %s: %w", immutable, err)
+	}
+	index, err := remote.Referrers(d, r.options(ctx)...)
+	if err != nil {
+		return nil, r.explain("look for signatures of", immutable, err)
+	}
+	list, err := index.IndexManifest()
+	if err != nil {
+		return nil, r.explain("look for signatures of", immutable, err)
+	}
+	var all [][]byte
+	for _, m := range list.Manifests {
+		if m.ArtifactType != sign.MediaType {
+			continue
+		}
+		text, err := r.bundle(ctx, d.Context().Digest(m.Digest.String()))
+		if err != nil {
+			return nil, r.explain("read a signature of", immutable, err)
+		}
+		all = append(all, text)
+	}
+	return all, nil
+}
+
+// bundle fetches what one referrer holds.
+func (r Registry) bundle(ctx context.Context, d name.Digest) ([]byte, error) {
+	image, err := remote.Image(d, r.options(ctx)...)
+	if err != nil {
+		return nil, err
+	}
+	m, err := image.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Layers) != 1 || m.Layers[0].MediaType != sign.MediaType || m.Layers[0].Size > maxPayload {
+		return nil, fmt.Errorf("%s is not one bundle of at most %d bytes", d, maxPayload)
+	}
+	layer, err := image.LayerByDigest(m.Layers[0].Digest)
+	if err != nil {
+		return nil, err
+	}
+	return payload(layer)
 }
 
 func payload(l v1.Layer) ([]byte, error) {

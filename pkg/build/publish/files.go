@@ -66,7 +66,7 @@ func rank(name string) int {
 		return 3
 	case base == "SHA256SUMS":
 		return 2
-	case base == "build-manifest.json":
+	case base == "build-manifest.json", base == "index.json": // the latter of an OCI layout
 		return 1
 	}
 	return 0

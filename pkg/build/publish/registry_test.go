@@ -2,16 +2,10 @@ package publish
 
 import (
 	"bytes"
-	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -19,178 +13,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"golang.org/x/crypto/bcrypt"
 
-	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/oci"
 	"github.com/bee-os/bee/pkg/build/sandbox"
 	"github.com/bee-os/bee/pkg/build/sign"
 )
-
-const root = "../../.."
-
-var openBox = sync.OnceValues(func() (*sandbox.Sandbox, error) {
-	l, err := lock.Load(os.DirFS(root), lock.Name)
-	if err != nil {
-		return nil, err
-	}
-	return sandbox.Open(context.Background(), l, os.Stderr, "amd64", "tools-registry")
-})
-
-func box(t *testing.T) *sandbox.Sandbox {
-	t.Helper()
-	b, err := openBox()
-	if errors.Is(err, sandbox.ErrUnavailable) && os.Getenv("CI") == "" && os.Getenv("BEE_NO_SKIP") == "" {
-		t.Skipf("SKIPPED, NOTHING WAS TESTED: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// startRegistry runs Debian's docker-registry on this machine until the test
-// ends, and returns its address and the folder of its storage. With a password
-// it lets in only the user bee.
-func startRegistry(t *testing.T, password string) (host, data string) {
-	t.Helper()
-	b := box(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host = l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	data = filepath.Join(dir, "data")
-	if err := os.Mkdir(data, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	config := "version: 0.1\nlog: {level: error}\nstorage:\n  filesystem: {rootdirectory: /reg/data}\n  delete: {enabled: true}\nhttp: {addr: '" + host + "'}\n"
-	if password != "" {
-		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-		if err != nil {
-			t.Fatal(err)
-		}
-		put(t, dir, "htpasswd", append([]byte("bee:"), append(hash, '\n')...))
-		config += "auth:\n  htpasswd: {realm: bee, path: /reg/htpasswd}\n"
-	}
-	put(t, dir, "config.yml", []byte(config))
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- b.Run(ctx, sandbox.Step{Args: []string{"docker-registry", "serve", "/reg/config.yml"}, Network: true, Rw: []sandbox.Bind{{Host: dir, Path: "/reg"}}})
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
-	for {
-		resp, err := http.Get("http://" + host + "/v2/")
-		if err == nil {
-			resp.Body.Close()
-			return host, data
-		}
-		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("the registry ended: %v", err)
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func put(t *testing.T, dir, name string, text []byte) string {
-	t.Helper()
-	name = filepath.Join(dir, name)
-	if err := os.WriteFile(name, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-// image writes a layout with an image an architecture, joined where there are
-// several.
-func image(t *testing.T, salt string, arches ...string) (dir string) {
-	t.Helper()
-	var dirs []string
-	for _, a := range arches {
-		from := t.TempDir()
-		c := oci.Config{Kernel: put(t, from, "k", []byte("kernel "+salt+a)), Initrd: put(t, from, "i", bytes.Repeat([]byte("initrd "+salt+a), 1<<14)),
-			Release: "6.12.107+deb13-" + a, Arch: a, Date: time.Unix(1_700_000_000, 0)}
-		dirs = append(dirs, filepath.Join(from, "oci"))
-		if _, err := oci.Write(t.Context(), c, dirs[len(dirs)-1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(dirs) == 1 {
-		return dirs[0]
-	}
-	dir = filepath.Join(t.TempDir(), "oci")
-	if _, err := oci.Join(t.Context(), dirs, nil, dir); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func newKey(t *testing.T) *sign.Key {
-	t.Helper()
-	_, priv, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := sign.New(priv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-// cosign verifies a reference with Debian's cosign and the public key.
-func cosign(t *testing.T, k *sign.Key, ref string) error {
-	t.Helper()
-	dir := t.TempDir()
-	text, err := k.PublicPEM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, dir, "cosign.pub", text)
-	return box(t).Run(t.Context(), sandbox.Step{Network: true, Ro: []sandbox.Bind{{Host: dir, Path: "/key"}},
-		Args: []string{"/usr/bin/cosign", "verify", "--key", "/key/cosign.pub", "--insecure-ignore-tlog=true", ref}})
-}
-
-// get asks the registry itself and compares what comes with its digest.
-func get(t *testing.T, host, path, digest string) []byte {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+"/v2/bee/"+path+"/"+digest, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Accept", "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sum := sha256.Sum256(text); resp.StatusCode != http.StatusOK || "sha256:"+hex.EncodeToString(sum[:]) != digest {
-		t.Fatalf("%s: status %d, SHA-256 %x", digest, resp.StatusCode, sum)
-	}
-	return text
-}
 
 // Pushed, asked back over plain HTTP down to the last blob, pulled, and verified
 // by cosign: with the right key and with none other.
@@ -250,7 +82,71 @@ func TestPush(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	referrer(t, k, host, got.Digest)
+	bundles, err := r.Bundles(t.Context(), got.Immutable)
+	if err != nil || len(bundles) != 2 {
+		t.Errorf("%d bundles, %v", len(bundles), err)
+	}
+	for _, b := range bundles {
+		_, one := sign.VerifyBundle(b, k.Public())
+		_, two := sign.VerifyBundle(b, other.Public())
+		if (one == nil) == (two == nil) {
+			t.Errorf("%s: %v, %v", b, one, two)
+		}
+	}
 	pulled(t, r, data, got.Immutable)
+}
+
+// referrer takes the bundle that refers to an image from the list under the
+// fallback tag, and lets cosign verify it over the image's manifest as a file.
+func referrer(t *testing.T, k *sign.Key, host, digest string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+"/v2/bee/manifests/"+strings.Replace(digest, ":", "-", 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/vnd.oci.image.index.v1+json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var list struct {
+		Manifests []struct{ Digest, ArtifactType string }
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil || len(list.Manifests) != 2 { // of two signers
+		t.Fatal(err, list)
+	}
+	dir := t.TempDir()
+	put(t, dir, "manifest", get(t, host, "manifests", digest))
+	put(t, dir, "root.json", []byte(`{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}`))
+	text, err := k.PublicPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, dir, "cosign.pub", text)
+	good := 0
+	for _, d := range list.Manifests {
+		var m struct {
+			ArtifactType string
+			Subject      struct{ Digest string }
+			Layers       []struct{ Digest string }
+		}
+		if err := json.Unmarshal(get(t, host, "manifests", d.Digest), &m); err != nil {
+			t.Fatal(err)
+		}
+		if d.ArtifactType != sign.MediaType || m.ArtifactType != sign.MediaType || m.Subject.Digest != digest {
+			t.Errorf("%+v, %+v", d, m)
+		}
+		put(t, dir, "bundle", get(t, host, "blobs", m.Layers[0].Digest))
+		if box(t).Run(t.Context(), sandbox.Step{Ro: []sandbox.Bind{{Host: dir, Path: "/in"}}, Args: []string{"/usr/bin/cosign", "verify-blob", "--key", "/in/cosign.pub",
+			"--bundle", "/in/bundle", "--new-bundle-format", "--trusted-root", "/in/root.json", "--insecure-ignore-tlog", "/in/manifest"}}) == nil {
+			good++
+		}
+	}
+	if good != 1 {
+		t.Errorf("cosign takes %d of the two bundles, want that of the key", good)
+	}
 }
 
 // pulled pulls an image, and again after a blob in the registry was changed.

@@ -226,6 +226,10 @@ func TestVerifyImage(t *testing.T) {
 	if err := VerifyImage(&ImageSignature{bytes.ReplaceAll(s.Payload, []byte("abab"), []byte("cdcd")), s.Annotations}, k.Public(), other); !errors.Is(err, ErrSignature) {
 		t.Error(err)
 	}
+	about := must(ParseStatement(must(ImageStatement(digest))(t)))(t)
+	if !about.CoversImage(digest) || about.CoversImage(other) || about.CoversImage(strings.Repeat("ab", 32)) || about.CoversImage("sha256:ab") {
+		t.Error("the statement is about another image")
+	}
 	for _, bad := range []string{"", "sha256:ab", "sha512:" + strings.Repeat("ab", 32), strings.ToUpper(digest), strings.Repeat("ab", 32)} {
 		if _, err := k.Image(t.Context(), "x", bad); err == nil {
 			t.Errorf("the digest %q is taken", bad)

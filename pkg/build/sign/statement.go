@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Names of types, as in-toto's Statement v1 and cosign 3 use them. They look
@@ -77,6 +78,13 @@ func (s *Statement) Covers(name string, digest [32]byte) bool {
 		}
 	}
 	return false
+}
+
+// CoversImage says whether the statement, which ImageStatement made, is about the
+// image of this digest, "sha256:…".
+func (s *Statement) CoversImage(digest string) bool {
+	sum, err := hex.DecodeString(strings.TrimPrefix(digest, "sha256:"))
+	return err == nil && checkDigest(digest) == nil && s.Covers("", [32]byte(sum))
 }
 
 // strict takes one JSON value with known fields, and nothing behind it.
