@@ -39,6 +39,10 @@ var (
 	digest  = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 )
 
+// typeNames look like addresses and are the names of types: in-toto and cosign
+// tell documents apart by them. Nothing is fetched there.
+var typeNames = []string{"https://in-toto.io/Statement/v1", "https://sigstore.dev/cosign/sign/v1"}
+
 // rooms are what stands at the top level, besides dot files and the tests of the
 // architecture itself; images and vendor-tools are not git's.
 var rooms = []string{"cmds", "pkg", "initramfs", "kernel-config", "firmware-list", "boot", "templates", "go.mod", "go.sum", "mage.go", "README.md", "bee.lock", "LICENSE",
@@ -275,7 +279,9 @@ func nothingUnlocked(t tree) ([]string, error) {
 	var found []string
 	look := func(name, text string) {
 		for _, hit := range append(address.FindAllString(text, -1), digest.FindAllString(text, -1)...) {
-			found = append(found, fmt.Sprintf("%s names %s", name, hit))
+			if !slices.Contains(typeNames, hit) {
+				found = append(found, fmt.Sprintf("%s names %s", name, hit))
+			}
 		}
 	}
 	err := goFiles(t, func(name string, file *ast.File) {
