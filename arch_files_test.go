@@ -39,6 +39,14 @@ var (
 	digest  = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 )
 
+// formNames are URLs that a file format or its users take for a name: they are
+// written, compared, and never fetched.
+var formNames = []string{
+	"https://in-toto.io/Statement/v1", // in-toto: what the statement is
+	"https://slsa.dev/provenance/v1",  // SLSA: what its predicate is
+	"https://github.com/bee-os/bee",   // SLSA: whose build it is
+}
+
 // rooms are what stands at the top level, besides dot files and the tests of the
 // architecture itself; images and vendor-tools are not git's.
 var rooms = []string{"cmds", "pkg", "initramfs", "kernel-config", "firmware-list", "boot", "templates", "go.mod", "go.sum", "mage.go", "README.md", "bee.lock", "LICENSE",
@@ -275,7 +283,9 @@ func nothingUnlocked(t tree) ([]string, error) {
 	var found []string
 	look := func(name, text string) {
 		for _, hit := range append(address.FindAllString(text, -1), digest.FindAllString(text, -1)...) {
-			found = append(found, fmt.Sprintf("%s names %s", name, hit))
+			if !slices.Contains(formNames, hit) {
+				found = append(found, fmt.Sprintf("%s names %s", name, hit))
+			}
 		}
 	}
 	err := goFiles(t, func(name string, file *ast.File) {

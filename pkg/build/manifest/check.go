@@ -69,7 +69,7 @@ func (m *Manifest) checkInputs() error {
 	}
 	for _, g := range m.GoModules {
 		if g.Path == "" || g.Version == "" || g.Licence == "" {
-			return fmt.Errorf("Go module %q: path, version and licence are all wanted", g.Path)
+			return fmt.Errorf("module %q: path, version and licence are all wanted", g.Path)
 		}
 	}
 	return errors.Join(
