@@ -8,6 +8,7 @@ require (
 	github.com/ProtonMail/go-crypto v1.5.2
 	github.com/beevik/ntp v1.4.3
 	github.com/creack/pty v1.1.24
+	github.com/github/go-spdx/v2 v2.4.0
 	github.com/gliderlabs/ssh v0.3.8
 	github.com/go-crypt/x v0.4.16
 	github.com/google/go-cmp v0.7.0
