@@ -17,6 +17,10 @@ func isPE(v view) bool {
 // explainPE finds the header's field or the section (Microsoft PE and COFF
 // Specification). A unified kernel image keeps kernel and initrd in sections.
 func explainPE(x *explaining, a, b view, at int64) []string {
+	base := int64(binary.LittleEndian.Uint32(a.bytes(60, 4)))
+	if field := peField(at - base); field != "" {
+		return []string{"PE: " + field, plain(a, b, at)}
+	}
 	left, errLeft := pe.NewFile(a)
 	right, errRight := pe.NewFile(b)
 	if errLeft != nil || errRight != nil {
@@ -24,10 +28,6 @@ func explainPE(x *explaining, a, b view, at int64) []string {
 	}
 	defer left.Close()
 	defer right.Close()
-	base := int64(binary.LittleEndian.Uint32(a.bytes(60, 4)))
-	if field := peField(at - base); field != "" {
-		return []string{"PE: " + field, plain(a, b, at)}
-	}
 	for i, s := range left.Sections {
 		start, size := int64(s.Offset), int64(s.Size)
 		if at < start || at >= start+size || i >= len(right.Sections) {

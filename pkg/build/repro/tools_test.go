@@ -1,0 +1,196 @@
+package repro
+
+import (
+	"bufio"
+	"bytes"
+	"debug/pe"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/bee-os/bee/pkg/build/debian"
+	"github.com/bee-os/bee/pkg/build/fetch"
+	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/build/sandbox"
+)
+
+func pinned(t *testing.T) *lock.File {
+	t.Helper()
+	l, err := lock.Load(os.DirFS("../../.."), lock.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func box(t *testing.T, groups ...string) *sandbox.Sandbox {
+	t.Helper()
+	b, err := sandbox.Open(t.Context(), pinned(t), os.Stderr, "amd64", groups...)
+	if errors.Is(err, sandbox.ErrUnavailable) {
+		if os.Getenv("CI") != "" || os.Getenv("BEE_NO_SKIP") != "" {
+			t.Fatal(err)
+		}
+		t.Skipf("NOT TESTED: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// image makes an ISO with xorriso, bootable as El Torito wants it.
+func image(t *testing.T, files map[string]string) []byte {
+	t.Helper()
+	in, out := t.TempDir(), t.TempDir()
+	for name, text := range files {
+		put(t, in, name, []byte(text))
+	}
+	err := box(t, "tools-image").Run(t.Context(), sandbox.Step{
+		Args: []string{"xorriso", "-as", "mkisofs", "-quiet", "-R", "-J", "-b", "boot/boot.img", "-no-emul-boot", "-boot-load-size", "4", "-o", "/out/a.iso", "/in"},
+		Ro:   []sandbox.Bind{{Host: in, Path: "/in"}}, Rw: []sandbox.Bind{{Host: out, Path: "/out"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(out, "a.iso"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// listed is what isoinfo says of the files: path to first byte.
+func listed(t *testing.T, iso []byte) map[string]int64 {
+	t.Helper()
+	dir := t.TempDir()
+	put(t, dir, "a.iso", iso)
+	out, err := box(t, "tools-judge").Output(t.Context(), sandbox.Step{Args: []string{"isoinfo", "-R", "-l", "-i", "/in/a.iso"}, Ro: []sandbox.Bind{{Host: dir, Path: "/in"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`^-.*\[ *(\d+) \d\d\] +(\S+)`)
+	found, folder := make(map[string]int64), ""
+	for s := bufio.NewScanner(bytes.NewReader(out)); s.Scan(); {
+		if name, ok := strings.CutPrefix(s.Text(), "Directory listing of "); ok {
+			folder = strings.TrimSpace(name)
+		}
+		if m := line.FindStringSubmatch(s.Text()); m != nil {
+			sector, err := strconv.ParseInt(m[1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[folder+m[2]] = sector * isoSector
+		}
+	}
+	return found
+}
+
+// The walk puts each file where isoinfo sees it, and a flipped byte anywhere is
+// told by its structure.
+func TestISO(t *testing.T) {
+	files := map[string]string{
+		"boot/boot.img": strings.Repeat("boot", 600), "boot/vmlinuz": strings.Repeat("\x00kernel", 900), "bom.json": `{"a":{"b":1}}`,
+		"a/folder with a long name/initrd.img": string(archive(t, entry{name: "etc/x", text: "content"})),
+	}
+	for i := range 200 { // a folder of several sectors
+		files[fmt.Sprintf("many/file-number-%03d.txt", i)] = fmt.Sprintf("text %d", i)
+	}
+	iso := image(t, files)
+	want := listed(t, iso)
+	if len(want) < len(files)-1 { // the name with blanks is cut by the expression above
+		t.Fatalf("isoinfo sees %d files of %d", len(want), len(files))
+	}
+	place := make(map[string]extent)
+	for _, e := range walkISO(view{ReaderAt: bytes.NewReader(iso), size: int64(len(iso))}) {
+		if e.file {
+			place[strings.TrimPrefix(e.what, "file ")] = e
+		}
+	}
+	for name, text := range files {
+		e := place["/"+name]
+		if got := iso[e.start:e.end]; string(got) != text && name != "boot/boot.img" {
+			t.Errorf("%s: the walk finds %.40q", name, got)
+		}
+		if at, ok := want["/"+name]; ok && at != e.start {
+			t.Errorf("%s: the walk says byte %d, isoinfo %d", name, e.start, at)
+		}
+	}
+	record := int64(bytes.Index(iso, []byte("VMLINUZ")) - 33)
+	for name, c := range map[string]struct {
+		at   int64
+		want []string
+	}{
+		"the kernel":          {place["/boot/vmlinuz"].start + 1000, []string{"file /boot/vmlinuz", "byte 1000"}},
+		"JSON":                {place["/bom.json"].start + 10, []string{"file /bom.json", "JSON: a.b", "1 in the first and 0 in the second"}},
+		"an initrd's member":  {place["/a/folder with a long name/initrd.img"].start + 120, []string{"initrd.img", "archive 1 of 1 (cpio", `member "etc/x"`, "content"}},
+		"many":                {place["/many/file-number-150.txt"].start + 5, []string{"file /many/file-number-150.txt", "line 1"}},
+		"a time in a folder":  {record + 18, []string{"folder /boot/", `entry "vmlinuz", time`}},
+		"a place in a folder": {record + 2, []string{"folder /boot/", `entry "vmlinuz", place of its content`}},
+		"a size in a folder":  {record + 10, []string{"folder /boot/", `entry "vmlinuz", size`}},
+		"a name in a folder":  {record + 33, []string{"folder /boot/", "name or Rock Ridge"}},
+		"the volume's time":   {isoSystem + 813, []string{"volume descriptor 1 (primary)", "byte 813"}},
+		"the boot record":     {isoSystem + isoSector + 71, []string{"volume descriptor 2 (boot record)"}},
+		"the system area":     {100, []string{"30 against 31"}},
+	} {
+		bad := bytes.Clone(iso)
+		bad[c.at] ^= 1
+		rest := compared(t, "a.iso", iso, bad)
+		if name == "the system area" {
+			if !strings.Contains(rest, "byte 100") {
+				t.Errorf("%s: %s", name, rest)
+			}
+			continue
+		}
+		got := rest
+		for _, w := range c.want {
+			_, after, ok := strings.Cut(rest, w)
+			if !ok {
+				t.Errorf("%s: no %q in %q", name, w, got)
+			}
+			rest = after
+		}
+	}
+}
+
+// A program of UEFI, as systemd's developers link it.
+func TestPE(t *testing.T) {
+	l := pinned(t)
+	f, err := fetch.New(l, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := l.Get("systemd-boot-efi", "amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := debian.NewStore(f).Tree(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(filepath.Join(dir, "usr/lib/systemd/boot/efi/linuxx64.efi.stub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := pe.NewFile(bytes.NewReader(program))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := int64(program[60]) | int64(program[61])<<8
+	for _, c := range []struct {
+		at   int64
+		want string
+	}{
+		{10, "DOS header"}, {base + 8, "time stamp of the COFF header"}, {base + 24 + 64, "checksum of the optional header"}, {base + 24, "optional header"},
+		{int64(p.Section(".text").Offset) + 77, "section .text: byte 77"}, {int64(p.Section(".rodata").Offset) + 5, "section .rodata: byte 5"},
+	} {
+		bad := bytes.Clone(program)
+		bad[c.at] ^= 1
+		if got := compared(t, "uki.efi", program, bad); !strings.Contains(got, "PE: "+c.want) {
+			t.Errorf("byte %d: %s; want %s", c.at, got, c.want)
+		}
+	}
+}
