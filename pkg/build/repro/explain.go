@@ -28,6 +28,8 @@ func structures() []structure {
 		{isTar, explainTar},
 		{isPE, explainPE},
 		{isISO, explainISO},
+		{isFAT, explainFAT},
+		{isDisk, explainDisk},
 		{isJSON, explainJSON},
 		{isText, explainText},
 	}

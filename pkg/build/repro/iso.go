@@ -41,6 +41,7 @@ func walkISO(v view) []extent {
 			if strings.HasPrefix(string(d[7:]), "EL TORITO SPECIFICATION") {
 				at := int64(binary.LittleEndian.Uint32(d[71:])) * isoSector
 				list = append(list, extent{what: "El Torito boot catalogue", start: at, end: at + isoSector})
+				list = append(list, bootImages(v, at)...)
 			}
 		case 1, 2:
 			size := int64(binary.LittleEndian.Uint32(d[132:]))
@@ -55,6 +56,42 @@ func walkISO(v view) []extent {
 		}
 	}
 	return list
+}
+
+// bootImages are the images of the boot catalogue (El Torito 1.0, section 2).
+// One that is a FAT volume, as UEFI wants it, is as large as its boot sector
+// says: the catalogue has room for 32 MiB only.
+func bootImages(v view, at int64) []extent {
+	var list []extent
+	catalogue := v.bytes(at, isoSector)
+	for i := 32; i+32 <= len(catalogue); i += 32 {
+		e := catalogue[i:]
+		if e[0] != 0x88 && e[0] != 0 { // not an image: the header of a section, or its end
+			continue
+		}
+		start := int64(binary.LittleEndian.Uint32(e[8:])) * isoSector
+		size := int64(binary.LittleEndian.Uint16(e[6:])) * 512
+		if start == 0 {
+			continue
+		}
+		what := fmt.Sprintf("El Torito boot image %d", len(list)+1)
+		if f := v.part(start, v.size-start); isFAT(f) {
+			size = max(size, fatSize(f))
+		}
+		list = append(list, extent{what: what, start: start, end: min(start+size, v.size), file: true})
+	}
+	return list
+}
+
+// fatSize is the size of a FAT volume, bytes (fatgen103, BPB_TotSec16 and
+// BPB_TotSec32).
+func fatSize(v view) int64 {
+	b := v.bytes(0, 512)
+	sectors := int64(binary.LittleEndian.Uint16(b[19:]))
+	if sectors == 0 {
+		sectors = int64(binary.LittleEndian.Uint32(b[32:]))
+	}
+	return sectors * int64(binary.LittleEndian.Uint16(b[11:]))
 }
 
 func descriptor(kind byte) string {

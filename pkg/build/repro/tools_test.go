@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bee-os/bee/pkg/build/debian"
 	"github.com/bee-os/bee/pkg/build/fetch"
@@ -43,16 +45,18 @@ func box(t *testing.T, groups ...string) *sandbox.Sandbox {
 	return b
 }
 
-// image makes an ISO with xorriso, bootable as El Torito wants it.
-func image(t *testing.T, files map[string]string) []byte {
+// image makes an ISO with xorriso, bootable as El Torito wants it; more are
+// arguments for one that UEFI boots too.
+func image(t *testing.T, files map[string]string, more ...string) []byte {
 	t.Helper()
 	in, out := t.TempDir(), t.TempDir()
 	for name, text := range files {
 		put(t, in, name, []byte(text))
 	}
 	err := box(t, "tools-image").Run(t.Context(), sandbox.Step{
-		Args: []string{"xorriso", "-as", "mkisofs", "-quiet", "-R", "-J", "-b", "boot/boot.img", "-no-emul-boot", "-boot-load-size", "4", "-o", "/out/a.iso", "/in"},
-		Ro:   []sandbox.Bind{{Host: in, Path: "/in"}}, Rw: []sandbox.Bind{{Host: out, Path: "/out"}}})
+		Args: slices.Concat([]string{"xorriso", "-as", "mkisofs", "-quiet", "-R", "-J", "-b", "boot/boot.img", "-no-emul-boot", "-boot-load-size", "4"},
+			more, []string{"-o", "/out/a.iso", "/in"}),
+		Ro: []sandbox.Bind{{Host: in, Path: "/in"}}, Rw: []sandbox.Bind{{Host: out, Path: "/out"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,6 +160,35 @@ func TestISO(t *testing.T) {
 	}
 }
 
+// In a hybrid ISO the file system that UEFI boots from is a partition behind the
+// volume, and the table of the partitions lies before it.
+func TestHybridISO(t *testing.T) {
+	when := time.Unix(1790000000, 0)
+	files := func(grub string) map[string]string {
+		esp := volume(t, when, map[string]string{"EFI/BOOT/grub.cfg": grub})
+		return map[string]string{"boot/boot.img": strings.Repeat("boot", 600), "efi.img": string(esp)}
+	}
+	more := []string{"-append_partition", "2", "0xef", "/in/efi.img", "-appended_part_as_gpt", "-partition_offset", "16", "-m", "efi.img",
+		"-eltorito-alt-boot", "-e", "--interval:appended_partition_2:all::", "-no-emul-boot", "--modification-date=2026091200000000"}
+	a, b := image(t, files("set timeout=1\n"), more...), image(t, files("set timeout=2\n"), more...)
+	at, want := bytes.LastIndex(a, []byte("set timeout=1")), bytes.LastIndex(b, []byte("set timeout=2"))
+	if at < 0 || at != want {
+		t.Fatalf("the ESP lies at %d and %d", at, want)
+	}
+	c := bytes.Clone(a)
+	copy(c[at:], "set timeout=2")
+	if got := compared(t, "bee.iso", a, c); !strings.Contains(got, "ISO 9660: El Torito boot image 2") || !strings.Contains(got, "FAT: file EFI/BOOT/grub.cfg: byte 12: line 1") {
+		t.Error(got)
+	}
+	for at, want := range map[int]string{100: "disk: MBR, byte 100 of the boot code", 450: "disk: MBR"} {
+		c := bytes.Clone(a)
+		c[at] ^= 1
+		if got := compared(t, "bee.iso", a, c); !strings.Contains(got, want) {
+			t.Errorf("byte %d: %s; want %s", at, got, want)
+		}
+	}
+}
+
 // A program of UEFI, as systemd's developers link it.
 func TestPE(t *testing.T) {
 	l := pinned(t)
@@ -193,4 +226,13 @@ func TestPE(t *testing.T) {
 			t.Errorf("byte %d: %s; want %s", c.at, got, c.want)
 		}
 	}
+}
+
+func readFile(t *testing.T, dir, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
