@@ -62,7 +62,7 @@ func Module(dir, path string) (Licence, error) {
 	}
 	var ids, odd []string
 	for _, e := range entries {
-		if !e.Type().IsRegular() || !licenceFile.MatchString(e.Name()) {
+		if !e.Type().IsRegular() || !licenceFile.MatchString(e.Name()) || filepath.Ext(e.Name()) == ".go" {
 			continue
 		}
 		text, err := readText(filepath.Join(dir, e.Name()))

@@ -72,6 +72,12 @@ type Tool struct {
 	Version string `json:"version"`
 }
 
+// Roles that say whether a package is in the artifact. A package may have both.
+const (
+	RoleImage = "image" // its files are in it
+	RoleTool  = "tool"  // it was run to build it
+)
+
 // Input is one pinned Debian package.
 type Input struct {
 	Name    string   `json:"name"`
@@ -81,7 +87,7 @@ type Input struct {
 	SHA256  string   `json:"sha256"`  // of the package file
 	Licence string   `json:"licence"` // SPDX expression
 	Note    string   `json:"licence_note,omitempty"`
-	Roles   []string `json:"roles"` // kernel, bootloader, firmware, microcode, data, tool, …
+	Roles   []string `json:"roles"` // RoleImage, RoleTool, and what it is: kernel, bootloader, firmware, microcode, data, …
 }
 
 // GoModule is one Go module that is linked into the image's programs.

@@ -329,3 +329,32 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// What a digest function must give is what fsverity-utils print.
+func TestFsverityForm(t *testing.T) {
+	judge := box(t, "tools-judge")
+	conf := config()
+	conf.Verity = func(r io.ReaderAt, size int64) (string, error) {
+		dir := t.TempDir()
+		text := make([]byte, size)
+		if _, err := r.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "f"), text, 0o600); err != nil {
+			return "", err
+		}
+		out, err := judge.Output(t.Context(), sandbox.Step{Args: []string{"fsverity", "digest", "/in/f"}, Ro: []sandbox.Bind{{Host: dir, Path: "/in"}}})
+		return strings.TrimSuffix(string(out), " /in/f\n"), err
+	}
+	m, err := New(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "a.iso")
+	if err := os.WriteFile(file, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Add(t.Context(), file, Options{Role: "iso"}); err != nil {
+		t.Error(err)
+	}
+}

@@ -157,10 +157,14 @@ func typeOf(roles []string) cdx.ComponentType {
 	return cdx.ComponentTypeApplication
 }
 
-// onlyTool says whether a package was used by the build and went nowhere: its
-// roles are "tool", or groups of bee.lock whose names begin so.
+// onlyTool says whether a package was used by the build and went nowhere: it has
+// that role, or only groups of bee.lock whose names begin so, and is not in the
+// image.
 func onlyTool(roles []string) bool {
-	return !slices.ContainsFunc(roles, func(r string) bool { return r != "tool" && !strings.HasPrefix(r, "tools-") })
+	if slices.Contains(roles, manifest.RoleImage) {
+		return false
+	}
+	return slices.Contains(roles, manifest.RoleTool) || !slices.ContainsFunc(roles, func(r string) bool { return !strings.HasPrefix(r, "tools-") })
 }
 
 // licences writes an SPDX expression. A single id is one that SPDX lists.
