@@ -79,7 +79,7 @@ func TestFill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := manifest.New(manifest.Config{Date: time.Unix(1790000000, 0), Family: "iso", Arch: "amd64", Go: "go1.26", BOM: b, Inputs: slices.Concat(one, two), Verity: noVerity})
+	m, err := manifest.New(manifest.Config{Date: time.Unix(1790000000, 0), Family: "iso", Arch: "amd64", Go: "go1.26", BOM: b, Inputs: slices.Concat(one, two)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,6 @@
 package licence
 
 import (
-	"errors"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -198,8 +196,6 @@ func TestModules(t *testing.T) {
 		t.Errorf("an unknown licence: %+v, %v", l, err)
 	}
 }
-
-func noVerity(io.ReaderAt, int64) (string, error) { return "", errors.New("not asked for") }
 
 func TestMapsAreLowerCase(t *testing.T) {
 	for _, k := range slices.Concat(slices.Collect(maps.Keys(names)), slices.Collect(maps.Keys(exceptions)), slices.Collect(maps.Keys(gnuIDs))) {

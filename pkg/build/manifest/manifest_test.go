@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,14 +21,6 @@ import (
 )
 
 var update = flag.Bool("update", false, "write golden files")
-
-// digestOf stands in for a fs-verity digest where the test is of something else.
-func digestOf(r io.ReaderAt, size int64) (string, error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "%d ", size)
-	_, err := io.Copy(h, io.NewSectionReader(r, 0, size))
-	return verityPrefix + hex.EncodeToString(h.Sum(nil)), err
-}
 
 func sumOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
@@ -58,7 +49,6 @@ func config() Config {
 			{"kernel", []Rest{{Signed, "Debian Secure Boot CA"}, {Measured, "PCR 4"}}},
 			{"initrd", []Rest{{Nothing, "GRUB reads it and asks nobody"}}},
 		},
-		Verity: digestOf,
 	}
 }
 
@@ -175,7 +165,6 @@ func TestNewRefuses(t *testing.T) {
 		"an image of another machine":  {func(c *Config) { c.BOM.Arch = "arm64" }, "arm64"},
 		"a clean tree without commit":  {func(c *Config) { c.Source.Commit = "" }, "clean"},
 		"no date":                      {func(c *Config) { c.Date = time.Time{} }, "date"},
-		"no fs-verity":                 {func(c *Config) { c.Verity = nil }, "fs-verity"},
 		"a part that rests on silence": {func(c *Config) { c.Parts[0].Integrity = nil }, "rests on"},
 		"two digests for one package":  {func(c *Config) { c.Inputs[2].SHA256 = strings.Repeat("d", 64) }, "the same"},
 	} {
@@ -330,31 +319,18 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// What a digest function must give is what fsverity-utils print.
-func TestFsverityForm(t *testing.T) {
-	judge := box(t, "tools-judge")
-	conf := config()
-	conf.Verity = func(r io.ReaderAt, size int64) (string, error) {
-		dir := t.TempDir()
-		text := make([]byte, size)
-		if _, err := r.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
-			return "", err
-		}
-		if err := os.WriteFile(filepath.Join(dir, "f"), text, 0o600); err != nil {
-			return "", err
-		}
-		out, err := judge.Output(t.Context(), sandbox.Step{Args: []string{"fsverity", "digest", "/in/f"}, Ro: []sandbox.Bind{{Host: dir, Path: "/in"}}})
-		return strings.TrimSuffix(string(out), " /in/f\n"), err
-	}
-	m, err := New(conf)
+// The digest is the one that fsverity-utils print, in their words.
+func TestFsverity(t *testing.T) {
+	m, dir := made(t)
+	out, err := box(t, "tools-judge").Output(t.Context(), sandbox.Step{Args: []string{"fsverity", "digest", "bee.iso", "bom.json"}, Dir: "/in", Ro: []sandbox.Bind{{Host: dir, Path: "/in"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "a.iso")
-	if err := os.WriteFile(file, []byte("content"), 0o600); err != nil {
-		t.Fatal(err)
+	var ours strings.Builder
+	for _, o := range m.Outputs {
+		fmt.Fprintf(&ours, "%s %s\n", o.Verity, o.Name)
 	}
-	if err := m.Add(t.Context(), file, Options{Role: "iso"}); err != nil {
-		t.Error(err)
+	if string(out) != ours.String() {
+		t.Errorf("fsverity says\n%sand the manifest\n%s", out, ours.String())
 	}
 }

@@ -16,12 +16,19 @@ import (
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/verity"
 )
 
 // Digest computes the fs-verity digest of size bytes as `fsverity digest` prints
 // it: "sha256:" and 64 hexadecimal digits
 // (https://docs.kernel.org/filesystems/fsverity.html).
 type Digest func(r io.ReaderAt, size int64) (string, error)
+
+// Fsverity is the Digest of pkg/verity.
+func Fsverity(r io.ReaderAt, size int64) (string, error) {
+	sum, err := verity.Digest(r, size)
+	return sum.String(), err
+}
 
 // verityPrefix names the one algorithm that is used.
 const verityPrefix = "sha256:"
@@ -40,14 +47,14 @@ type Config struct {
 	Boot    Boot
 	PCRs    PCRs
 	Parts   []Part
-	Verity  Digest
+	Verity  Digest // default Fsverity
 }
 
 // New makes a manifest without outputs: Add names them. Each input and Go
 // module of the BOM must be in the configuration, since that says the licence.
 func New(c Config) (*Manifest, error) {
 	if c.Verity == nil {
-		return nil, errors.New("make manifest: no function for fs-verity digests is given")
+		c.Verity = Fsverity
 	}
 	if c.Go == "" {
 		c.Go = c.BOM.Go
@@ -198,12 +205,12 @@ func readBlock(f io.ReaderAt, offsets []int64) (*Block, error) {
 
 // Digests computes the SHA-256, 64 hexadecimal digits, and the fs-verity digest
 // of size bytes, both at a time.
-func Digests(ctx context.Context, r io.ReaderAt, size int64, verity Digest) (sha, root string, err error) {
+func Digests(ctx context.Context, r io.ReaderAt, size int64, digest Digest) (sha, root string, err error) {
 	var g errgroup.Group
 	r = cancelled{ctx, r}
 	g.Go(func() (err error) { sha, err = sum(ctx, io.NewSectionReader(r, 0, size)); return err })
 	g.Go(func() (err error) {
-		if root, err = verity(r, size); err != nil {
+		if root, err = digest(r, size); err != nil {
 			return fmt.Errorf("compute fs-verity digest: %w", err)
 		}
 		return nil

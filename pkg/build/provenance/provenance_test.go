@@ -2,7 +2,6 @@ package provenance
 
 import (
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,7 +24,6 @@ func sample(t *testing.T) Config {
 		Tools:   []manifest.Tool{{Name: "xorriso", Version: "1.5.6"}},
 		Inputs:  []manifest.Input{{Name: "libstdc++6", Version: "14.2.0-19", Arch: "amd64", Suite: "trixie", SHA256: strings.Repeat("a", 64), Licence: "GPL-3.0-only", Roles: []string{"tool"}}},
 		Modules: []manifest.GoModule{{Path: "github.com/CycloneDX/x/v2", Version: "v2.0.1+incompatible", Sum: "h1:Khu2En+0gcYPZ2kuIihfswbzxv/mIHXgzPZ018Oty48=", Licence: "MIT"}},
-		Verity:  func(io.ReaderAt, int64) (string, error) { return "sha256:" + strings.Repeat("e", 64), nil },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package sbom
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,7 +30,6 @@ func sample(t *testing.T) (*manifest.Manifest, bom.BOM) {
 			{Name: "firmware-x", Version: "1", Arch: "all", SHA256: strings.Repeat("d", 64), Licence: "LicenseRef-Debian-firmware-x", Note: "read the file", Roles: []string{"firmware"}},
 		},
 		Modules: []manifest.GoModule{{Path: "golang.org/x/sys", Version: "v0.49.0", Sum: "h1:x", Licence: "BSD-3-Clause"}},
-		Verity:  func(io.ReaderAt, int64) (string, error) { return "sha256:" + strings.Repeat("e", 64), nil },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ type Config struct {
 	// signatures are not looked at.
 	CheckBundle func(ctx context.Context, bundle []byte) (Signature, error)
 
-	// Verity computes fs-verity digests.
+	// Verity computes fs-verity digests; default manifest.Fsverity.
 	Verity manifest.Digest
 
 	// Block reads a changed parameter block and returns what it says in words; its
@@ -89,7 +89,7 @@ type run struct {
 // checks could not be made.
 func Dir(ctx context.Context, c Config, out io.Writer) error {
 	if c.Verity == nil {
-		return errors.New("verify: no function for fs-verity digests is given")
+		c.Verity = manifest.Fsverity
 	}
 	root, err := os.OpenRoot(c.Dir)
 	if err != nil {
