@@ -39,9 +39,9 @@ var (
 	digest  = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 )
 
-// formNames are URLs that a file format or its users take for a name: they are
+// typeNames are URLs that a file format or its users take for a name: they are
 // written, compared, and never fetched.
-var formNames = []string{
+var typeNames = []string{
 	"https://in-toto.io/Statement/v1", // in-toto: what the statement is
 	"https://slsa.dev/provenance/v1",  // SLSA: what its predicate is
 	"https://github.com/bee-os/bee",   // SLSA: whose build it is
@@ -283,7 +283,7 @@ func nothingUnlocked(t tree) ([]string, error) {
 	var found []string
 	look := func(name, text string) {
 		for _, hit := range append(address.FindAllString(text, -1), digest.FindAllString(text, -1)...) {
-			if !slices.Contains(formNames, hit) {
+			if !slices.Contains(typeNames, hit) {
 				found = append(found, fmt.Sprintf("%s names %s", name, hit))
 			}
 		}

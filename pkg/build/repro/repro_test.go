@@ -12,6 +12,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/u-root/mkuimage/cpio"
+
+	"github.com/bee-os/bee/pkg/build/iso9660"
 )
 
 // compared writes two files and returns what Compare says of them.
@@ -240,11 +242,11 @@ func FuzzExplain(f *testing.F) {
 	f.Add(tarred(f, entry{name: "a", text: "b"}), 100, byte(1))
 	f.Add(zipped(f, []byte("text"), time.Time{}, 6), 4, byte(1))
 	f.Add([]byte(`{"a":[1,2]}`), 6, byte(1))
-	iso := make([]byte, 20*isoSector)
-	copy(iso[isoSystem:], "\x01CD001")
-	copy(iso[isoSystem+isoSector:], "\xffCD001")
-	copy(iso[isoSystem+156:], "\x22\x00\x12\x00\x00\x00\x00\x00\x00\x00\x00\x08")
-	f.Add(iso, 18*isoSector, byte(1))
+	iso := make([]byte, 20*iso9660.Sector)
+	copy(iso[iso9660.System:], "\x01CD001")
+	copy(iso[iso9660.System+iso9660.Sector:], "\xffCD001")
+	copy(iso[iso9660.System+156:], "\x22\x00\x12\x00\x00\x00\x00\x00\x00\x00\x00\x08")
+	f.Add(iso, 18*iso9660.Sector, byte(1))
 	f.Fuzz(func(t *testing.T, text []byte, at int, with byte) {
 		if len(text) == 0 || with == 0 || at < 0 {
 			return

@@ -17,6 +17,7 @@ import (
 
 	"github.com/bee-os/bee/pkg/build/debian"
 	"github.com/bee-os/bee/pkg/build/fetch"
+	"github.com/bee-os/bee/pkg/build/iso9660"
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/sandbox"
 )
@@ -87,7 +88,7 @@ func listed(t *testing.T, iso []byte) map[string]int64 {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found[folder+m[2]] = sector * isoSector
+			found[folder+m[2]] = sector * iso9660.Sector
 		}
 	}
 	return found
@@ -108,19 +109,19 @@ func TestISO(t *testing.T) {
 	if len(want) < len(files)-1 { // the name with blanks is cut by the expression above
 		t.Fatalf("isoinfo sees %d files of %d", len(want), len(files))
 	}
-	place := make(map[string]extent)
-	for _, e := range walkISO(view{ReaderAt: bytes.NewReader(iso), size: int64(len(iso))}) {
-		if e.file {
-			place[strings.TrimPrefix(e.what, "file ")] = e
+	place := make(map[string]iso9660.Extent)
+	for _, e := range iso9660.Walk(bytes.NewReader(iso), int64(len(iso))) {
+		if e.Content && e.Path != "" {
+			place[e.Path] = e
 		}
 	}
 	for name, text := range files {
 		e := place["/"+name]
-		if got := iso[e.start:e.end]; string(got) != text && name != "boot/boot.img" {
+		if got := iso[e.Start:e.End]; string(got) != text && name != "boot/boot.img" {
 			t.Errorf("%s: the walk finds %.40q", name, got)
 		}
-		if at, ok := want["/"+name]; ok && at != e.start {
-			t.Errorf("%s: the walk says byte %d, isoinfo %d", name, e.start, at)
+		if at, ok := want["/"+name]; ok && at != e.Start {
+			t.Errorf("%s: the walk says byte %d, isoinfo %d", name, e.Start, at)
 		}
 	}
 	record := int64(bytes.Index(iso, []byte("VMLINUZ")) - 33)
@@ -128,16 +129,16 @@ func TestISO(t *testing.T) {
 		at   int64
 		want []string
 	}{
-		"the kernel":          {place["/boot/vmlinuz"].start + 1000, []string{"file /boot/vmlinuz", "byte 1000"}},
-		"JSON":                {place["/bom.json"].start + 10, []string{"file /bom.json", "JSON: a.b", "1 in the first and 0 in the second"}},
-		"an initrd's member":  {place["/a/folder with a long name/initrd.img"].start + 120, []string{"initrd.img", "archive 1 of 1 (cpio", `member "etc/x"`, "content"}},
-		"many":                {place["/many/file-number-150.txt"].start + 5, []string{"file /many/file-number-150.txt", "line 1"}},
+		"the kernel":          {place["/boot/vmlinuz"].Start + 1000, []string{"file /boot/vmlinuz", "byte 1000"}},
+		"JSON":                {place["/bom.json"].Start + 10, []string{"file /bom.json", "JSON: a.b", "1 in the first and 0 in the second"}},
+		"an initrd's member":  {place["/a/folder with a long name/initrd.img"].Start + 120, []string{"initrd.img", "archive 1 of 1 (cpio", `member "etc/x"`, "content"}},
+		"many":                {place["/many/file-number-150.txt"].Start + 5, []string{"file /many/file-number-150.txt", "line 1"}},
 		"a time in a folder":  {record + 18, []string{"folder /boot/", `entry "vmlinuz", time`}},
 		"a place in a folder": {record + 2, []string{"folder /boot/", `entry "vmlinuz", place of its content`}},
 		"a size in a folder":  {record + 10, []string{"folder /boot/", `entry "vmlinuz", size`}},
 		"a name in a folder":  {record + 33, []string{"folder /boot/", "name or Rock Ridge"}},
-		"the volume's time":   {isoSystem + 813, []string{"volume descriptor 1 (primary)", "byte 813"}},
-		"the boot record":     {isoSystem + isoSector + 71, []string{"volume descriptor 2 (boot record)"}},
+		"the volume's time":   {iso9660.System + 813, []string{"volume descriptor 1 (primary)", "byte 813"}},
+		"the boot record":     {iso9660.System + iso9660.Sector + 71, []string{"volume descriptor 2 (boot record)"}},
 		"the system area":     {100, []string{"30 against 31"}},
 	} {
 		bad := bytes.Clone(iso)

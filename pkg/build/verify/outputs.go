@@ -115,10 +115,11 @@ func (r *run) readContent(view io.ReaderAt, o manifest.Output, c manifest.Conten
 	switch {
 	case c.Offset != nil:
 		in = io.NewSectionReader(view, *c.Offset, c.Size)
-	case r.Inside == nil:
-		return content{skipped: true}
 	default:
 		f, err := r.Inside(r.ctx, view, o, c)
+		if errors.Is(err, ErrForm) {
+			return content{skipped: true}
+		}
 		if err != nil {
 			return content{err: err}
 		}

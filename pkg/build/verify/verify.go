@@ -61,7 +61,8 @@ type Config struct {
 	Block func(block []byte) (parameters string, err error)
 
 	// Inside opens a file inside an output that does not lie there as it is
-	// (compressed, or in pieces). Nil: such a file is told as not looked at.
+	// (compressed, or in pieces), or for which the manifest names no place; its
+	// error ErrForm means that this form is not known. Default: the function Inside.
 	Inside func(ctx context.Context, output io.ReaderAt, o manifest.Output, c manifest.Content) (io.ReadCloser, error)
 }
 
@@ -90,6 +91,9 @@ type run struct {
 func Dir(ctx context.Context, c Config, out io.Writer) error {
 	if c.Verity == nil {
 		c.Verity = manifest.Fsverity
+	}
+	if c.Inside == nil {
+		c.Inside = Inside
 	}
 	root, err := os.OpenRoot(c.Dir)
 	if err != nil {
