@@ -177,10 +177,10 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// parts is a volume of zeros with something at its beginning.
+// parts is a volume of zeros with something at a few places.
 type parts struct {
-	head []byte
 	size int64
+	at   map[int64][]byte
 }
 
 func (p parts) ReadAt(b []byte, off int64) (int, error) {
@@ -189,31 +189,38 @@ func (p parts) ReadAt(b []byte, off int64) (int, error) {
 	}
 	b = b[:min(int64(len(b)), p.size-off)]
 	clear(b)
-	if off < int64(len(p.head)) {
-		copy(b, p.head[off:])
+	for at, data := range p.at {
+		if from := at - off; from >= 0 && from < int64(len(b)) {
+			copy(b[from:], data)
+		} else if from < 0 && -from < int64(len(data)) {
+			copy(b, data[-from:])
+		}
 	}
 	return len(b), nil
 }
 
 // Foreign bytes make errors, and neither a panic nor a loop: what opens can be
-// walked through and read to its end.
+// walked through and read to its end. The parts are the boot sector, the
+// beginning of the FAT, and the first clusters.
 func FuzzOpen(f *testing.F) {
-	for _, bits := range []int{16, 32} {
-		v := Volume{Size: 4 * mib, Bits: bits, Label: "FUZZ", Time: when, Files: []File{
-			Bytes("EFI/BOOT/a long name.efi", random(1, 3000)), Bytes("EFI/BOOT/grub.cfg", []byte("x")), Bytes("empty", nil)}}
-		if bits == 32 {
-			v.Size = 34 * mib
-		}
-		img := &memory{}
-		if _, err := v.Write(f.Context(), img); err != nil {
+	files := []File{Bytes("EFI/BOOT/a long name.efi", random(1, 3000)), Bytes("EFI/BOOT/grub.cfg", []byte("x")), Bytes("empty", nil)}
+	v16 := Volume{Size: 4 * mib, Bits: 16, Label: "FUZZ", Time: when, Files: files}
+	v32 := Volume{Size: 34 * mib, Label: "FUZZ", Time: when, Files: files}
+	places := map[bool][]int64{}
+	for large, v := range map[bool]Volume{false: v16, true: v32} {
+		var m memory
+		if _, err := v.Write(f.Context(), &m); err != nil {
 			f.Fatal(err)
 		}
-		f.Add(img.b, bits == 32)
+		o := openVolume(f, parts{v.Size, map[int64][]byte{0: m.b}}, v.Size)
+		places[large] = []int64{0, o.g.reserved * sectorSize, o.rootStart()}
+		f.Add(m.b[:sectorSize], m.b[places[large][1]:][:64], m.b[places[large][2]:min(int64(len(m.b)), o.dataStart()+3*o.g.clusterSize())], large)
 	}
-	f.Fuzz(func(t *testing.T, head []byte, large bool) {
-		p := parts{head, 4 * mib}
+	f.Fuzz(func(t *testing.T, boot, table, folders []byte, large bool) {
+		at := places[large]
+		p := parts{v16.Size, map[int64][]byte{at[0]: boot[:min(len(boot), sectorSize)], at[1]: table[:min(len(table), 4096)], at[2]: folders}}
 		if large {
-			p.size = 34 * mib
+			p.size = v32.Size
 		}
 		v, err := Open(p, p.size)
 		if err != nil {
@@ -229,7 +236,7 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			t.Error(err)
 		}
-		for off := int64(0); off < p.size; off += 4093 {
+		for off := int64(0); off < p.size; off += 20_011 {
 			v.Where(off)
 		}
 	})
