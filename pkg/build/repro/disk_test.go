@@ -9,6 +9,7 @@ import (
 	"github.com/bee-os/bee/pkg/build/disk/fat"
 	"github.com/bee-os/bee/pkg/build/disk/gpt"
 	"github.com/bee-os/bee/pkg/build/disk/judge"
+	"github.com/bee-os/bee/pkg/build/disk/qcow2"
 )
 
 const mib = 1 << 20
@@ -74,6 +75,14 @@ func TestDisks(t *testing.T) {
 		copy(out[2*mib:], esp)
 		return out
 	}
+	qcow := func(raw []byte, o qcow2.Options) []byte {
+		out := make(memory, 24*mib)
+		n, err := qcow2.Write(t.Context(), out, bytes.NewReader(raw), int64(len(raw)), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out[:n]
+	}
 	config := volume(t, when, with("EFI/BOOT/grub.cfg", "set timeout=1\nlinux /vmlinuX\n"))
 	for name, c := range map[string]struct {
 		a, b []byte
@@ -88,6 +97,10 @@ func TestDisks(t *testing.T) {
 		"GRUB's core":         {disk(t, 1, base), flipped(mib + 5), []string{"disk: partition 1 (bios), byte 5"}},
 		"the second copy":     {disk(t, 1, base), flipped(20*mib - 400), []string{"disk: second copy of the GPT header"}},
 		"a board's partition": {pi(base), pi(config), []string{"disk: partition 1 of the MBR (type 0x0c)", "FAT: file EFI/BOOT/grub.cfg", "line 2"}},
+		"a file in qcow2":     {qcow(disk(t, 1, base), qcow2.Options{}), qcow(disk(t, 1, config), qcow2.Options{}), []string{"qcow2: a table or a cluster", "the disk inside", "FAT: file EFI/BOOT/grub.cfg", "line 2"}},
+		"a deflated qcow2":    {qcow(disk(t, 1, base), qcow2.Options{Compress: true}), qcow(disk(t, 1, config), qcow2.Options{Compress: true}), []string{"qcow2: ", "the disk inside", "FAT: file EFI/BOOT/grub.cfg"}},
+		"deflated or not":     {qcow(disk(t, 1, base), qcow2.Options{}), qcow(disk(t, 1, base), qcow2.Options{Compress: true}), []string{"qcow2: ", "the disk inside is the same, the image is laid out in another way"}},
+		"the size of a disk":  {qcow(disk(t, 1, base), qcow2.Options{}), qcow(append(disk(t, 1, base), make([]byte, mib)...), qcow2.Options{}), []string{"qcow2: header, size of the disk", "the disk inside"}},
 		"a board's signature": {pi(base), bytes.Replace(pi(base), []byte{9, 0, 0, 0}, []byte{8, 0, 0, 0}, 1), []string{"disk: MBR, signature"}},
 	} {
 		rest := compared(t, "bee.img", c.a, c.b)

@@ -27,6 +27,7 @@ func structures() []structure {
 		{isGzip, explainGzip},
 		{isTar, explainTar},
 		{isPE, explainPE},
+		{isQcow2, explainQcow2},
 		{isISO, explainISO},
 		{isFAT, explainFAT},
 		{isDisk, explainDisk},

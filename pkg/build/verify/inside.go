@@ -9,6 +9,7 @@ import (
 
 	"github.com/bee-os/bee/pkg/build/disk/fat"
 	"github.com/bee-os/bee/pkg/build/disk/gpt"
+	"github.com/bee-os/bee/pkg/build/disk/qcow2"
 	"github.com/bee-os/bee/pkg/build/iso9660"
 	"github.com/bee-os/bee/pkg/build/manifest"
 )
@@ -18,16 +19,21 @@ import (
 var ErrForm = errors.New("files cannot be taken out of an artifact of this form")
 
 // Inside opens a file by its path in an ISO 9660 volume, or in the FAT volumes
-// of a disk with a GPT or an MBR. It is what Config.Inside is by default.
+// of a disk with a GPT or an MBR, in a raw image or in qcow2. It is what
+// Config.Inside is by default.
 func Inside(_ context.Context, output io.ReaderAt, o manifest.Output, c manifest.Content) (io.ReadCloser, error) {
-	if iso9660.Is(output, o.Size) {
-		r, err := iso9660.Open(output, o.Size, "/"+strings.TrimPrefix(c.Path, "/"))
+	size := o.Size
+	if q, err := qcow2.Open(output); err == nil {
+		output, size = q, q.Size()
+	}
+	if iso9660.Is(output, size) {
+		r, err := iso9660.Open(output, size, "/"+strings.TrimPrefix(c.Path, "/"))
 		if err != nil {
 			return nil, err
 		}
 		return io.NopCloser(r), nil
 	}
-	parts := partitions(output, o.Size)
+	parts := partitions(output, size)
 	if parts == nil {
 		return nil, ErrForm
 	}

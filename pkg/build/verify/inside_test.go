@@ -10,6 +10,7 @@ import (
 
 	"github.com/bee-os/bee/pkg/build/disk/fat"
 	"github.com/bee-os/bee/pkg/build/disk/gpt"
+	"github.com/bee-os/bee/pkg/build/disk/qcow2"
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/manifest"
 	"github.com/bee-os/bee/pkg/build/sandbox"
@@ -44,6 +45,16 @@ func disk(t *testing.T, mbr bool) string {
 	return string(out)
 }
 
+func qcow(t *testing.T, raw string) string {
+	t.Helper()
+	out := make(memory, 24*mib)
+	n, err := qcow2.Write(t.Context(), out, strings.NewReader(raw), int64(len(raw)), qcow2.Options{Compress: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out[:n])
+}
+
 // iso is made by xorriso.
 func iso(t *testing.T) string {
 	t.Helper()
@@ -69,7 +80,7 @@ func iso(t *testing.T) string {
 }
 
 func TestTakenOut(t *testing.T) {
-	for name, image := range map[string]string{"gpt": disk(t, false), "mbr": disk(t, true), "iso": iso(t)} {
+	for name, image := range map[string]string{"gpt": disk(t, false), "mbr": disk(t, true), "iso": iso(t), "qcow2": qcow(t, disk(t, false))} {
 		for path, want := range map[string]string{"/bee/vmlinuz": kernel, "bee/vmlinuz": kernel, "/bee/other": ""} {
 			r := strings.NewReader(image)
 			f, err := Inside(t.Context(), r, manifest.Output{Size: r.Size()}, manifest.Content{Path: path})
