@@ -15,6 +15,8 @@ type Copyright struct {
 	Header string            // licence of the whole, where the header names one
 	Files  []Files           // in file order
 	Texts  map[string]string // stand-alone licences by short name, lower case
+
+	known map[string]string // id by text that was looked at; empty: not known word for word
 }
 
 // Files is one stanza about some of the files.
@@ -31,7 +33,7 @@ var errNotMachineReadable = errors.New("the file does not say that it follows co
 // stanza syntax is that of deb822(5); only the fields that name licences are
 // kept.
 func ParseCopyright(r io.Reader) (Copyright, error) {
-	c := Copyright{Texts: make(map[string]string)}
+	c := Copyright{Texts: make(map[string]string), known: make(map[string]string)}
 	in := deb822.NewReader(r)
 	head, err := in.Next()
 	if err != nil {
@@ -146,8 +148,21 @@ func (c Copyright) one(pkg, name, text string) (id string, sure bool) {
 	if t := c.Texts[strings.ToLower(name)]; t != "" {
 		text = t
 	}
-	if ids, whole := scan([]byte(text)); whole && len(ids) == 1 {
-		return ids[0], true
+	if id := c.byText(text); id != "" {
+		return id, true
 	}
 	return ref("Debian-" + pkg + "-" + name), false
+}
+
+// byText looks at each text once: many stanzas share one, and to look is what
+// takes the time.
+func (c Copyright) byText(text string) string {
+	id, ok := c.known[text]
+	if !ok {
+		if ids, whole := scan([]byte(text)); whole && len(ids) == 1 {
+			id = ids[0]
+		}
+		c.known[text] = id
+	}
+	return id
 }
