@@ -39,9 +39,14 @@ var (
 	digest  = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 )
 
-// typeNames look like addresses and are the names of types: in-toto and cosign
-// tell documents apart by them. Nothing is fetched there.
-var typeNames = []string{"https://in-toto.io/Statement/v1", "https://sigstore.dev/cosign/sign/v1"}
+// typeNames are URLs that a file format or its users take for a name: they are
+// written, compared, and never fetched.
+var typeNames = []string{
+	"https://in-toto.io/Statement/v1",     // in-toto: what the statement is
+	"https://sigstore.dev/cosign/sign/v1", // cosign: what its predicate is
+	"https://slsa.dev/provenance/v1",      // SLSA: what its predicate is
+	"https://github.com/bee-os/bee",       // SLSA: whose build it is
+}
 
 // rooms are what stands at the top level, besides dot files and the tests of the
 // architecture itself; images and vendor-tools are not git's.

@@ -3,17 +3,22 @@ module github.com/bee-os/bee
 go 1.26.0
 
 require (
+	github.com/CycloneDX/cyclonedx-go v0.12.0
 	github.com/NVIDIA/go-nvml v0.13.3-0
 	github.com/ProtonMail/go-crypto v1.5.2
 	github.com/beevik/ntp v1.4.3
 	github.com/creack/pty v1.1.24
+	github.com/github/go-spdx/v2 v2.4.0
 	github.com/gliderlabs/ssh v0.3.8
 	github.com/go-crypt/x v0.4.16
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-containerregistry v0.22.1
+	github.com/google/licensecheck v0.3.1
 	github.com/google/renameio/v2 v2.0.2
+	github.com/in-toto/attestation v1.1.2
 	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae
 	github.com/klauspost/compress v1.20.3
+	github.com/package-url/packageurl-go v0.1.5
 	github.com/pkg/sftp v1.13.12
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 	github.com/u-root/gobusybox/src v0.0.0-20250101170133-2e884e4509c7
@@ -28,6 +33,7 @@ require (
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
+	google.golang.org/protobuf v1.36.6
 	mvdan.cc/sh/v3 v3.14.0
 	rsc.io/qr v0.2.0
 )
