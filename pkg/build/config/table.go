@@ -40,7 +40,7 @@ var Table = []Definition{
 		paths: at(func(c *Config) *string { return &c.AuthorizedKeys }), set: file(func(c *Config) *string { return &c.AuthorizedKeys })},
 	{Key: "parameters", Env: "BEE_PARAMETERS", Kind: Words, Unset: "none", Help: "kernel parameters in the media's boot configuration, before those of the parameter block", Example: `["bee.ntp=192.0.2.1", "bee.module=nbd nbds_max=4"]`,
 		set: setParameters},
-	{Key: "commands", Env: "BEE_COMMANDS", Kind: Words, Unset: "the manifest's", Help: "commands besides the manifest's: of u-root's core, or of `cmds/node`", Example: `["wget", "gpuburn"]`,
+	{Key: "commands", Env: "BEE_COMMANDS", Kind: Words, Unset: "the manifest's", Help: "commands besides the manifest's: of u-root's core, or of `cmds/node`", Example: `["base64", "strace"]`,
 		set: words(func(c *Config) *[]string { return &c.Commands })},
 	{Key: "modules", Env: "BEE_MODULES", Kind: Words, Unset: "the manifest's", Help: "kernel modules besides the manifest's, with all that they need: names, or folders below `kernel/` that end in `/`", Example: `["nbd", "drivers/md/"]`,
 		set: words(func(c *Config) *[]string { return &c.Modules })},
