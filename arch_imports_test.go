@@ -7,7 +7,7 @@ import (
 )
 
 // shared are the packages that both sides hold.
-var shared = []string{"pkg/bootparam", "pkg/hwreport", "pkg/kmod", "pkg/bom"}
+var shared = []string{"pkg/bootparam", "pkg/hwreport", "pkg/kmod", "pkg/bom", "pkg/verity"}
 
 var (
 	nodeSide  = []string{"pkg/node", "cmds/node", "cmds/standalone", "cmds/host/audit"}
