@@ -138,7 +138,8 @@ func TestRefuses(t *testing.T) {
 		"[[files]]\nsource = 1\npath = \"/b\"":                                      {"source: want a string"},
 		"[[files]]\nsource=\"a\"\npath=\"/b\"\n[[files]]\nsource=\"c\"\npath=\"b\"": {"file 2: /b is named twice"},
 		"files = [1]": {"want a table"},
-		"files = 1":   {"want tables"},
+		`parameters = ["x=` + strings.Repeat("y", 900) + `"]`: {"902 bytes long, and 900 fit"},
+		"files = 1": {"want tables"},
 		"archh = 1\nnvidia = 3\nmanifest = \"thni\"": {"line 1", "line 2", "line 3"},
 	} {
 		_, err := parse("/root", []byte(text), env(nil), known)

@@ -108,11 +108,19 @@ func words(field func(*Config) *[]string) func(*Config, value) error {
 	}
 }
 
+// maxParameters is how long the baked-in parameters may be, bytes. GRUB leaves
+// out without a word what goes beyond the kernel's COMMAND_LINE_SIZE, 2,048 on
+// amd64 and arm64, and a parameter block may take paramblock.Size of it.
+const maxParameters = 900
+
 func setParameters(c *Config, v value) error {
 	for _, w := range v.list {
 		if name, _, _ := strings.Cut(w, "="); bootparam.Secret(name) {
 			return fmt.Errorf("%s is a secret, and every copy of the image would hold it; write it into one medium with `go tool mage patch`", name)
 		}
+	}
+	if n := len(strings.Join(v.list, " ")); n > maxParameters {
+		return fmt.Errorf("they are %d bytes long, and %d fit: with those of a full parameter block and the media's own, the kernel takes 2,048", n, maxParameters)
 	}
 	c.Parameters = v.list
 	return paramblock.Check(v.list)

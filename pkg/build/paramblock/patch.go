@@ -74,7 +74,7 @@ func (j Job) patch(ctx context.Context, m *medium, block []byte) error {
 	for i, at := range places {
 		fmt.Fprintf(j.Out, "parameter block at byte %d:\n  was %s\n  is  %s\n", at, was[i], line(j.Words))
 	}
-	fmt.Fprintf(j.Out, "%d of %d blocks written and read back. The file's own SHA-256 is another now; `mage verify` and `mage flash` know how to look past the block.\n", len(places), len(places))
+	fmt.Fprintf(j.Out, "%d of %d blocks written and read back. Its SHA-256 is another now than the one in SHA256SUMS; `go tool mage flash` looks past the block.\n", len(places), len(places))
 	return nil
 }
 
