@@ -16,17 +16,22 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/bee-os/bee/pkg/bootparam"
+	"github.com/bee-os/bee/pkg/build/config"
 	"github.com/bee-os/bee/pkg/build/lock"
 )
 
 // maxLines is the hard bound on a file of Go.
 const maxLines = 500
 
-// Around the parameter table in the README.
-const (
-	tableBegin = "<!-- bootparam -->"
-	tableEnd   = "<!-- /bootparam -->"
-)
+// readmeTables are the README's tables that code makes, by the name that stands
+// in the comments around each.
+var readmeTables = []struct {
+	name string
+	made func() string
+}{
+	{"bootparam", bootparam.Markdown},
+	{"config", config.Markdown},
+}
 
 // sayNothing are names that say nothing about what is inside.
 var sayNothing = []string{"util", "utils", "common", "types", "constants", "helpers", "misc"}
@@ -49,8 +54,9 @@ var typeNames = []string{
 }
 
 // rooms are what stands at the top level, besides dot files and the tests of the
-// architecture itself; images and vendor-tools are not git's.
-var rooms = []string{"cmds", "pkg", "initramfs", "kernel-config", "firmware-list", "boot", "templates", "go.mod", "go.sum", "mage.go", "README.md", "bee.lock", "LICENSE",
+// architecture itself; images and vendor-tools are not git's, and bee.toml is
+// there where somebody set something.
+var rooms = []string{"cmds", "pkg", "initramfs", "kernel-config", "firmware-list", "boot", "templates", "go.mod", "go.sum", "mage.go", "README.md", "bee.lock", "bee.toml", "LICENSE",
 	"images", "vendor-tools"}
 
 func topLevel(t tree) ([]string, error) {
@@ -185,15 +191,19 @@ func readmeTable(t tree) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, rest, begins := strings.Cut(string(text), tableBegin)
-	table, _, ends := strings.Cut(rest, tableEnd)
-	if !begins || !ends {
-		return []string{"README.md has no table between " + tableBegin + " and " + tableEnd}, nil
+	var found []string
+	for _, table := range readmeTables {
+		begin, end := "<!-- "+table.name+" -->", "<!-- /"+table.name+" -->"
+		_, rest, begins := strings.Cut(string(text), begin)
+		got, _, ends := strings.Cut(rest, end)
+		switch want := table.made(); {
+		case !begins || !ends:
+			found = append(found, "README.md has no table between "+begin+" and "+end)
+		case strings.TrimSpace(got) != strings.TrimSpace(want):
+			found = append(found, "README.md: the table of "+table.name+" differs; put there:\n"+want)
+		}
 	}
-	if want := bootparam.Markdown(); strings.TrimSpace(table) != strings.TrimSpace(want) {
-		return []string{"README.md: the parameter table differs; put there:\n" + want}, nil
-	}
-	return nil, nil
+	return found, nil
 }
 
 // namesLocked looks at the groups and packages that the builder asks the lock

@@ -43,6 +43,7 @@ type BOM struct {
 	Vendor   []Blob    `json:"vendor_tools,omitempty"`
 	NVIDIA   *NVIDIA   `json:"nvidia,omitempty"` // nil: the image carries no driver
 	Compat   []Blob    `json:"compat,omitempty"`
+	Files    []Blob    `json:"added_files,omitempty"` // that somebody added besides the manifest
 }
 
 // CompatDir is the root of the glibc world in an image, relative to the root:
@@ -98,7 +99,7 @@ type Module struct {
 
 // Blob is one file that is not ours.
 type Blob struct {
-	Path   string `json:"path"` // below /lib/firmware; of a maker's program below VendorDir; of the compat root below CompatDir
+	Path   string `json:"path"` // below /lib/firmware; of a maker's program below VendorDir; of the compat root below CompatDir; of an added file below the root
 	Size   int64  `json:"size"` // bytes, as it lies in the image
 	SHA256 string `json:"sha256"`
 }

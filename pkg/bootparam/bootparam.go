@@ -73,7 +73,8 @@ func (w Warning) String() string {
 func Parse(cmdline string) (Params, []Warning) {
 	var p Params
 	var warns []Warning
-	for _, word := range Split(cmdline) {
+	words := Split(cmdline)
+	for n, word := range words {
 		if word == "--" { // the rest belongs to init, see kernel-parameters.rst
 			break
 		}
@@ -91,7 +92,7 @@ func Parse(cmdline string) (Params, []Warning) {
 			warns = append(warns, Warning{word, "needs a value: " + Table[i].Usage})
 			continue
 		}
-		if err := Table[i].set(&p, value); err != nil {
+		if err := Table[i].take(&p, words[:n], value); err != nil {
 			shown := word
 			if Table[i].Secret {
 				shown = name + "=…"
@@ -136,6 +137,9 @@ func Split(cmdline string) []string {
 func Render(p Params) string {
 	var words []string
 	for _, d := range Table {
+		if d.get == nil {
+			continue
+		}
 		for _, v := range d.get(p) {
 			switch {
 			case d.Flag && v == "":

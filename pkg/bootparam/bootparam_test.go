@@ -74,6 +74,8 @@ func TestParseBad(t *testing.T) {
 		"bee.watchdog=1":              "5…3600",
 		"bee.debug=perhaps":           "neither on nor off",
 		"bee.syslog=":                 "empty",
+		"bee.block=12":                "16 hexadecimal digits",
+		"bee.block=0123456789abcdef":  "not those that were written",
 	} {
 		p, warnings := Parse("bee.ntp=a " + word + " bee.shell")
 		if len(warnings) != 1 || !strings.Contains(warnings[0].String(), want) || !strings.Contains(warnings[0].String(), word) {
@@ -111,7 +113,7 @@ func TestSplit(t *testing.T) {
 func TestTable(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, d := range Table {
-		if !strings.HasPrefix(d.Name, Prefix) || !strings.HasPrefix(d.Usage, d.Name) || d.Meaning == "" || d.set == nil || d.get == nil || seen[d.Name] {
+		if !strings.HasPrefix(d.Name, Prefix) || !strings.HasPrefix(d.Usage, d.Name) || d.Meaning == "" || (d.set == nil || d.get == nil) == (d.over == nil) || seen[d.Name] {
 			t.Errorf("%+v is not a whole line of its own", d.Name)
 		}
 		seen[d.Name] = true

@@ -20,8 +20,17 @@ type Definition struct {
 	Flag    bool   // may stand without a value
 	Secret  bool   // its value never reaches a log
 
-	set func(*Params, string) error
-	get func(Params) []string
+	set  func(*Params, string) error
+	get  func(Params) []string
+	over func(before []string, value string) error // judges the words before it, and sets nothing
+}
+
+// take reads a value; before are the words that stand in front of it.
+func (d Definition) take(p *Params, before []string, value string) error {
+	if d.over != nil {
+		return d.over(before, value)
+	}
+	return d.set(p, value)
 }
 
 // Table holds every parameter. Adding one is adding a line here.
@@ -56,6 +65,8 @@ var Table = []Definition{
 		set: func(p *Params, v string) error { return setFlag(&p.Debug, v) }, get: func(p Params) []string { return flagWord(p.Debug, "") }},
 	{Name: "bee.shell", Usage: "bee.shell", Meaning: "stop for a shell on the console before any service starts", Flag: true,
 		set: func(p *Params, v string) error { return setFlag(&p.Shell, v) }, get: func(p Params) []string { return flagWord(p.Shell, "") }},
+	{Name: BlockName, Usage: "bee.block=SUM", Meaning: "written by `go tool mage patch` after the words of a medium's parameter block; a warning tells when those words did not arrive as they were written",
+		over: checkBlock},
 }
 
 func nonEmpty(s string) []string {

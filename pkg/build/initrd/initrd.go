@@ -42,6 +42,8 @@ type Config struct {
 	Date     time.Time
 	Progress io.Writer
 	Extra    Extra
+	Add      Additions // besides the manifest
+	Vendor   string    // folder of makers' programs, one folder an architecture in it; default VendorTools below Root
 }
 
 // Store brings unpacked packages: *debian.Store.
@@ -64,7 +66,7 @@ type OverBudget struct {
 }
 
 func (e *OverBudget) Error() string {
-	return fmt.Sprintf("check the image's RAM: %s takes %d MiB unpacked, and initramfs/%s.manifest allows %d MiB; choose fewer modules, or raise RAM-Budget if the machines have it",
+	return fmt.Sprintf("check the image's RAM: %s takes %d MiB unpacked, and initramfs/%s.manifest allows %d MiB; choose fewer modules, add less, or raise RAM-Budget if the machines have it",
 		e.Variant, (e.Takes+1<<20-1)>>20, e.Variant, e.Budget>>20)
 }
 
@@ -78,10 +80,16 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM
 	if d := c.Extra.Driver; d != nil {
 		v = v.withDriver(d.Depends)
 	}
+	if v, err = v.with(ctx, c.Root, c.Add); err != nil {
+		return bom.BOM{}, err
+	}
 	if err := checkCommands(c.Root, v); err != nil {
 		return bom.BOM{}, err
 	}
 	mods, err := selectModules(k, v)
+	if err != nil && len(c.Add.Modules) > 0 {
+		return bom.BOM{}, fmt.Errorf("%w, or what is added to it: %s", err, strings.Join(c.Add.Modules, " "))
+	}
 	if err != nil {
 		return bom.BOM{}, err
 	}
@@ -113,6 +121,9 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM
 		return bom.BOM{}, err
 	}
 	if err := c.Extra.add(&extra.tree, &rest.tree, &b); err != nil {
+		return bom.BOM{}, err
+	}
+	if err := c.Add.addFiles(&extra.tree, []*tree{&first.tree, &rest.tree}, &b); err != nil {
 		return bom.BOM{}, err
 	}
 	if v.Microcode {

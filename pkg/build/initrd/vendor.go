@@ -21,7 +21,10 @@ const VendorTools = "vendor-tools"
 
 // addVendor adds the makers' programs that somebody laid there.
 func addVendor(c Config, t *tree, b *bom.BOM) error {
-	dir := filepath.Join(c.Root, VendorTools, c.Arch)
+	dir := filepath.Join(c.Vendor, c.Arch)
+	if c.Vendor == "" {
+		dir = filepath.Join(c.Root, VendorTools, c.Arch)
+	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
