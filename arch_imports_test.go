@@ -46,6 +46,7 @@ var mayExec = map[string]string{
 	"pkg/build/check":         "every check is a process of the Go tool",
 	"pkg/build/sandbox":       "enters the tools tree",
 	"pkg/build/sandbox/enter": "is the process between the caller and the tool",
+	"pkg/build/source":        "git knows the commit",
 	"pkg/build/ssh":           "a real OpenSSH client is the point",
 	"pkg/build/vm":            "QEMU is a process",
 	"pkg/node/audit/device":   "runs makers' programs where the image has one",
