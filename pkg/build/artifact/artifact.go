@@ -34,7 +34,7 @@ var Families = []Family{
 
 // Arches are the architectures that bee.lock pins a kernel for, as Go calls
 // them, which is what Debian calls them too.
-var Arches = []string{"amd64"}
+var Arches = []string{"amd64", "arm64"}
 
 // Config is what a build is asked for. The zero value of a field means its
 // default.

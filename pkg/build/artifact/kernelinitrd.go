@@ -100,7 +100,7 @@ func openKernel(ctx context.Context, c Config, l *lock.File, store *debian.Store
 	if err != nil {
 		return nil, err
 	}
-	return k, k.CheckConfig(os.DirFS(filepath.Join(c.Root, "kernel-config")), "required.config")
+	return k, k.CheckConfig(os.DirFS(filepath.Join(c.Root, "kernel-config")), "required.config", "required."+c.Arch+".config")
 }
 
 // report says what was made, and by name what the modules asked for in vain.
