@@ -1,7 +1,8 @@
 package hwreport
 
 // Board is who the machine is. Source: SMBIOS (DSP0134) types 0 to 3, 11 to 14, 32, 41 and 45, else
-// what the kernel kept of them in /sys/class/dmi/id.
+// what the kernel kept of them in /sys/class/dmi/id; on a board without them the device tree: its
+// model, serial number and compatible strings, the most special first.
 type Board struct {
 	SMBIOS    Field[string] `json:"smbios_version"` // of the specification, "3.3.0"
 	Firmware  Firmware      `json:"firmware"`

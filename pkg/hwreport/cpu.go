@@ -5,10 +5,10 @@ package hwreport
 type CPU struct {
 	Vendor          Field[string]            `json:"vendor"`
 	Model           Field[string]            `json:"model"`
-	Signature       Field[string]            `json:"signature"` // family-model-stepping, hexadecimal: "06-8f-08"
+	Signature       Field[string]            `json:"signature"` // family-model-stepping, hexadecimal: "06-8f-08"; of ARM MIDR_EL1: "413fd0c1"
 	Microcode       Field[[]string]          `json:"microcode"` // distinct revisions, one in a healthy machine
 	BySocket        Field[[]SocketMicrocode] `json:"microcode_by_package"`
-	Hypervisor      Field[bool]              `json:"hypervisor"`      // runs as a guest (CPU flag)
+	Hypervisor      Field[bool]              `json:"hypervisor"`      // runs as a guest (CPU flag; on ARM what firmware says)
 	Packages        Field[int64]             `json:"packages"`        // sockets with an online processor
 	Cores           Field[int64]             `json:"cores"`           // online
 	Threads         Field[int64]             `json:"threads"`         // online

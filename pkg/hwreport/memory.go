@@ -4,7 +4,7 @@ package hwreport
 // manages. Sources: SMBIOS types 16 to 20 and 37; /proc/meminfo; EDAC.
 type Memory struct {
 	Installed  Field[int64]              `json:"installed_bytes"` // Σ type 17
-	Mapped     Field[int64]              `json:"mapped_bytes"`    // Σ type 19
+	Mapped     Field[int64]              `json:"mapped_bytes"`    // Σ type 19; of a device tree its memory nodes
 	Usable     Field[int64]              `json:"usable_bytes"`    // MemTotal: without what the kernel itself took
 	ECC        Field[string]             `json:"ecc"`             // type 16, "None", "Multi-bit ECC", …
 	ECCActive  Field[bool]               `json:"ecc_active"`      // a driver counts errors (EDAC); unknown: nobody watches

@@ -15,11 +15,11 @@ const maxFindings = 6
 func Summary(r *Report, width int) []string {
 	s := summary{width: width}
 	b := r.Board.Data
-	s.line("machine", join(b.System.Manufacturer.Or("?"), b.System.Product.Or("?")), label("serial", b.System.Serial), label("uuid", b.System.UUID))
+	s.line("machine", who(b.System.Manufacturer, b.System.Product), label("serial", b.System.Serial), label("uuid", b.System.UUID))
 	if r.Board.Collector.Status == Skipped { // --only: what nobody looked at is left out
 		s.lines = nil
 	} else {
-		s.line("firmware", join(b.Firmware.Vendor.Or("?"), b.Firmware.Version.Or("")), b.Firmware.Date.Or(""), r.Boot.Data.Mode.Or("?"), secureBoot(r.Boot.Data.SecureBoot))
+		s.line("firmware", who(b.Firmware.Vendor, b.Firmware.Version), b.Firmware.Date.Or(""), r.Boot.Data.Mode.Or("?"), secureBoot(r.Boot.Data.SecureBoot))
 	}
 	if c := r.CPU.Data; r.CPU.Collector.Status != Skipped {
 		s.line("cpu", c.Model.Or("?"), plural(c.Packages, "package"), plural(c.Cores, "core"), plural(c.Threads, "thread"))
@@ -73,8 +73,12 @@ func (s *summary) memory(m Memory) {
 			kind = d.Type.Or("")
 		}
 	}
-	size := Size(m.Installed.Or(m.Usable.Or(0)))
-	s.line("memory", size, fmt.Sprintf("%d of %s slots", full, m.Slots), kind, label("ECC", m.ECC), Size(m.Usable.Or(0))+" usable")
+	slots := ""
+	if _, ok := m.Slots.Get(); ok {
+		slots = fmt.Sprintf("%d of %s slots", full, m.Slots)
+	}
+	size := Size(m.Installed.Or(m.Mapped.Or(m.Usable.Or(0))))
+	s.line("memory", size, slots, kind, label("ECC", m.ECC), Size(m.Usable.Or(0))+" usable")
 }
 
 func (s *summary) psu(p PSU, i IPMI) {
@@ -120,6 +124,14 @@ func once(i int, name string) string {
 }
 
 func join(parts ...string) string { return strings.TrimSpace(strings.Join(parts, " ")) }
+
+// who is a maker and what it made: a board may tell the second alone.
+func who(maker, made Field[string]) string {
+	if _, ok := made.Get(); ok && maker.State() == IsAbsent {
+		return made.Or("")
+	}
+	return join(maker.Or("?"), made.Or(""))
+}
 
 func label(name string, f Field[string]) string {
 	if v, ok := f.Get(); ok {

@@ -41,7 +41,7 @@ var Families = []Family{
 
 // Arches are the architectures that bee.lock pins a kernel for, as Go calls
 // them, which is what Debian calls them too.
-var Arches = []string{"amd64"}
+var Arches = []string{"amd64", "arm64"}
 
 // Default is what is made where nobody names a family: the parts of all others.
 var Default = []string{kernelInitrdName}

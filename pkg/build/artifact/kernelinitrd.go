@@ -79,7 +79,7 @@ func openKernel(ctx context.Context, c Config, l *lock.File, store *debian.Store
 	if err != nil {
 		return nil, err
 	}
-	return k, k.CheckConfig(os.DirFS(filepath.Join(c.Root, "kernel-config")), "required.config")
+	return k, k.CheckConfig(os.DirFS(filepath.Join(c.Root, "kernel-config")), "required.config", "required."+c.Arch+".config")
 }
 
 // Parts are what media are made of.

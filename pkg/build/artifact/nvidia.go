@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -42,18 +43,28 @@ var ourPrograms = []string{"nvmlreport", "gpuworker"}
 // machines is what ELF calls an architecture.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
+// nvidiaArches are the architectures that bee.lock pins NVIDIA's driver for.
+var nvidiaArches = []string{"amd64"}
+
 // wantsNVIDIA settles whether the driver goes in: what the build is told, else
 // what the manifest says.
 func (c Config) wantsNVIDIA(v initrd.Variant) (bool, error) {
+	on := v.NVIDIA
+	asks := "manifest " + c.Manifest
 	switch c.NVIDIA {
 	case "":
-		return v.NVIDIA && c.Arch == "amd64", nil
 	case "on":
-		return true, nil
+		on, asks = true, "NVIDIA=on"
 	case "off":
-		return false, nil
+		on = false
+	default:
+		return false, fmt.Errorf("choose the NVIDIA driver: NVIDIA is %q and must be on or off", c.NVIDIA)
 	}
-	return false, fmt.Errorf("choose the NVIDIA driver: NVIDIA is %q and must be on or off", c.NVIDIA)
+	if on && !slices.Contains(nvidiaArches, c.Arch) {
+		return false, fmt.Errorf("choose the NVIDIA driver: %s asks for it, and %s pins it for %s, not for %s; say NVIDIA=off, or choose another ARCH",
+			asks, lock.Name, strings.Join(nvidiaArches, " and "), c.Arch)
+	}
+	return on, nil
 }
 
 // extra makes what the image carries beyond its manifest's lists.
@@ -86,6 +97,10 @@ func (c Config) extra(ctx context.Context, l *lock.File, store *debian.Store, k 
 	}
 	for _, g := range groups {
 		entries := l.Group(g, c.Arch)
+		if len(entries) == 0 {
+			return initrd.Extra{}, fmt.Errorf("add programs that need glibc (%s): group %s of %s pins it for amd64 alone, not for %s; lay static ones into %s, or none",
+				strings.Join(slices.Sorted(maps.Keys(served)), ", "), g, lock.Name, c.Arch, filepath.Join(initrd.VendorTools, c.Arch))
+		}
 		trees, err := store.Trees(ctx, entries)
 		if err != nil {
 			return initrd.Extra{}, err
@@ -175,7 +190,7 @@ func inKernel(k *kernel.Kernel, names []string) []string {
 
 // compileOurs compiles bee's own programs of the compat root.
 func (c Config) compileOurs(ctx context.Context, l *lock.File, into map[string]string) error {
-	box, err := sandbox.Open(ctx, l, c.Progress, c.Arch, "tools-kernel")
+	box, err := sandbox.Open(ctx, l, c.Progress, runtime.GOARCH, "tools-kernel")
 	if err != nil {
 		return err
 	}

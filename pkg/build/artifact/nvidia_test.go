@@ -34,11 +34,17 @@ func TestWantsNVIDIA(t *testing.T) {
 		v          initrd.Variant
 		want       bool
 	}{
-		{"", "amd64", asks, true}, {"", "amd64", not, false}, {"", "arm64", asks, false},
-		{"on", "amd64", not, true}, {"off", "amd64", asks, false},
+		{"", "amd64", asks, true}, {"", "amd64", not, false}, {"", "arm64", not, false},
+		{"on", "amd64", not, true}, {"off", "amd64", asks, false}, {"off", "arm64", asks, false},
 	} {
 		if got, err := (Config{NVIDIA: c.said, Arch: c.arch}).wantsNVIDIA(c.v); got != c.want || err != nil {
 			t.Errorf("%+v: %v, %v", c, got, err)
+		}
+	}
+	// An image that was asked for with the driver is not made without it.
+	for _, c := range []Config{{NVIDIA: "on", Arch: "arm64"}, {Arch: "arm64", Manifest: "gpu"}} {
+		if on, err := c.wantsNVIDIA(asks); err == nil || on || !strings.Contains(err.Error(), "not for arm64") || !strings.Contains(err.Error(), "NVIDIA=off") {
+			t.Errorf("%+v: %v, %v", c, on, err)
 		}
 	}
 	if _, err := (Config{NVIDIA: "yes"}).wantsNVIDIA(not); err == nil || !strings.Contains(err.Error(), "on or off") {

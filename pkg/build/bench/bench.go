@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -86,7 +87,7 @@ func (b *bench) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.sandbox, err = sandbox.Open(ctx, l, os.Stderr, arch, "tools-vm", "tools-test"); err != nil {
+	if b.sandbox, err = sandbox.Open(ctx, l, os.Stderr, runtime.GOARCH, "tools-vm", "tools-test"); err != nil {
 		return err
 	}
 	keys := filepath.Join(b.dir, "ssh")
@@ -129,7 +130,7 @@ func (b *bench) prepare(ctx context.Context) error {
 			unpacked: list.RAM.Unpacked,
 		})
 	}
-	b.accel, _ = vm.Accel(ctx, b.sandbox, kernel)
+	b.accel, _ = vm.Accel(ctx, b.sandbox, arch, kernel)
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -233,6 +234,9 @@ func newPlan(c Config) (*plan, error) {
 		if !other {
 			p.inputs = append(p.inputs, e)
 		}
+	}
+	if c.Arch != runtime.GOARCH {
+		return nil, fmt.Errorf("build the NVIDIA driver for %s: the pinned compiler makes code for this machine alone, which is %s; build on one of that kind", c.Arch, runtime.GOARCH)
 	}
 	tools := c.Lock.Group(toolsGroup, c.Arch)
 	if len(tools) == 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -223,7 +224,7 @@ func hardware(t *testing.T) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	box, err := sandbox.Open(ctx, l, os.Stderr, arch, "tools-vm", "tools-test", "tools-hardware")
+	box, err := sandbox.Open(ctx, l, os.Stderr, runtime.GOARCH, "tools-vm", "tools-test", "tools-hardware")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +274,7 @@ func hardware(t *testing.T) *machine {
 	} {
 		args = append(args, "-device", d)
 	}
-	accel, _ := vm.Accel(ctx, box, filepath.Join(images, artifact.KernelFile))
+	accel, _ := vm.Accel(ctx, box, arch, filepath.Join(images, artifact.KernelFile))
 	return start(t, &lab{sandbox: box, images: images, accel: accel}, options{initrds: []string{comparerImage(t, l)}, append: "bee.module=scsi_debug", folder: folder, args: append([]string{"-smp", "2,sockets=2"}, args...), memory: 2048})
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,7 @@ import (
 
 const (
 	root     = "../../.." // of the checkout
-	arch     = "amd64"
+	arch     = "amd64"    // of the tests that do not say another
 	mac      = "52:54:00:be:e0:01"
 	bootTime = 3 * time.Minute // a boot and what is tried on it; these machines are slow
 )
@@ -38,41 +39,62 @@ var (
 	settledLine     = regexp.MustCompile(`Enter: a shell`)
 )
 
-// lab is what every test shares: tools, an image, a kernel.
+// lab is what every test of an architecture shares: tools, an image, a kernel.
 type lab struct {
+	arch    string // default arch
 	sandbox *sandbox.Sandbox
 	images  string
 	accel   string
 }
 
-var shared = sync.OnceValues(makeLab)
+// shared is the lab of arch, sharedARM64 that of arm64. Each is made when the
+// first test needs it.
+var (
+	shared      = sync.OnceValues(func() (*lab, error) { return makeLab(arch) })
+	sharedARM64 = sync.OnceValues(func() (*lab, error) { return makeLab("arm64") })
+)
 
-func makeLab() (*lab, error) {
+// madeFolders are the folders of the labs that were made.
+var madeFolders struct {
+	sync.Mutex
+	list []string
+}
+
+// makeLab builds the thin image of an architecture. The tools are this
+// machine's.
+func makeLab(arch string) (*lab, error) {
 	ctx := context.Background()
 	l, err := lock.Load(os.DirFS(root), lock.Name)
 	if err != nil {
 		return nil, err
 	}
-	var b lab
-	if b.sandbox, err = sandbox.Open(ctx, l, os.Stderr, arch, "tools-vm", "tools-test"); err != nil {
+	qemu, err := vm.Tools(arch)
+	if err != nil {
+		return nil, err
+	}
+	b := lab{arch: arch}
+	if b.sandbox, err = sandbox.Open(ctx, l, os.Stderr, runtime.GOARCH, qemu, "tools-test"); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "bee-e2e-")
 	if err != nil {
 		return nil, err
 	}
+	madeFolders.Lock()
+	madeFolders.list = append(madeFolders.list, dir)
+	madeFolders.Unlock()
 	if err := artifact.Build(ctx, artifact.Config{Root: root, Arch: arch, Manifest: "thin", Out: dir}); err != nil {
 		return nil, err
 	}
 	b.images = artifact.KernelInitrdDir(dir, arch)
-	b.accel, _ = vm.Accel(ctx, b.sandbox, filepath.Join(b.images, artifact.KernelFile))
+	b.accel, _ = vm.Accel(ctx, b.sandbox, arch, filepath.Join(b.images, artifact.KernelFile))
 	return &b, nil
 }
 
 func TestMain(m *testing.M) {
 	status := m.Run()
-	if b, err := shared(); err == nil {
-		if err := os.RemoveAll(filepath.Dir(filepath.Dir(b.images))); err != nil {
+	for _, dir := range madeFolders.list {
+		if err := os.RemoveAll(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
@@ -115,9 +137,9 @@ type options struct {
 	folder  string   // that QEMU sees
 	memory  int      // MiB; default 1024
 
-	firmware *vm.UEFI    // nil: the platform's own
-	media    bool        // firmware starts a disk or the network; no kernel is given
-	client   *ssh.Client // whose key is in the image; default: a new one, by parameter
+	uefi   vm.UEFI     // instead of the platform's own firmware
+	media  bool        // firmware starts a disk or the network; no kernel is given
+	client *ssh.Client // whose key is in the image; default: a new one, by parameter
 }
 
 // boot starts a machine that ends with the test.
@@ -155,17 +177,14 @@ func start(t *testing.T, b *lab, o options) *machine {
 		o.nics = []vm.NIC{{MAC: mac, User: &vm.User{Forward: []int{22}, Restrict: true}}}
 	}
 	described := vm.Machine{
-		Name: "e2e", Arch: arch, Accel: b.accel, Memory: cmp.Or(o.memory, 1024), CPUs: 2,
+		Name: "e2e", Arch: cmp.Or(b.arch, arch), Accel: b.accel, Memory: cmp.Or(o.memory, 1024), CPUs: 2,
 		Kernel:  filepath.Join(b.images, artifact.KernelFile),
 		Initrds: append([]string{filepath.Join(b.images, artifact.InitrdFile)}, o.initrds...),
 		Append:  strings.TrimSpace("quiet " + bootparam.Render(o.params) + " " + o.append),
-		NICs:    o.nics, Disks: o.disks, SMBIOS: o.smbios, Devices: o.devices, Args: o.args, Folder: o.folder,
+		NICs:    o.nics, Disks: o.disks, SMBIOS: o.smbios, Devices: o.devices, Args: o.args, Folder: o.folder, UEFI: o.uefi,
 	}
 	if o.media {
 		described.Kernel, described.Initrds, described.Append = "", nil, ""
-	}
-	if o.firmware != nil {
-		described.UEFI = *o.firmware
 	}
 	if m.process, err = vm.Start(ctx, b.sandbox, described); err != nil {
 		t.Fatal(err)

@@ -46,11 +46,11 @@ func (p *press) file(family, name string) string {
 	return filepath.Join(artifact.Dir(p.out, family, arch), name)
 }
 
-// firmware are what starts a medium: nil is SeaBIOS.
-func (p *press) firmware(t *testing.T, name string) *vm.UEFI {
+// firmware is what starts a medium.
+func (p *press) firmware(t *testing.T, name string) vm.UEFI {
 	t.Helper()
 	if name == "SeaBIOS" {
-		return nil
+		return vm.UEFI{}
 	}
 	files := map[string][2]string{
 		"OVMF":        {"OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"},
@@ -59,7 +59,7 @@ func (p *press) firmware(t *testing.T, name string) *vm.UEFI {
 	dir := filepath.Join(p.sandbox.Tree(), "usr/share/OVMF")
 	vars := filepath.Join(t.TempDir(), "vars.fd")
 	copyTo(t, vars, filepath.Join(dir, files[1]))
-	return &vm.UEFI{Code: filepath.Join(dir, files[0]), Vars: vars, Secure: name == "Secure Boot"}
+	return vm.UEFI{Code: filepath.Join(dir, files[0]), Vars: vars, Secure: name == "Secure Boot"}
 }
 
 func copyTo(t *testing.T, dst, src string) {
@@ -101,7 +101,7 @@ func TestMedia(t *testing.T) {
 		for _, kind := range medium.kinds {
 			for _, firmware := range medium.firmware {
 				t.Run(strings.Join([]string{medium.family, kind, firmware}, " "), func(t *testing.T) {
-					m := start(t, p.lab, options{media: true, client: p.client, firmware: p.firmware(t, firmware),
+					m := start(t, p.lab, options{media: true, client: p.client, uefi: p.firmware(t, firmware),
 						disks: []vm.Disk{{File: p.file(medium.family, medium.file), Model: kind, ReadOnly: kind != "sata" && kind != "nvme", Serial: "BEE-MEDIUM"}}})
 					m.arrives(firmware == "Secure Boot")
 				})

@@ -14,9 +14,15 @@ import (
 
 // TestReproducible builds two copies of the checkout, in folders of different
 // names, time zones and umasks: kernel, initrd and bill of materials are the
-// same to the byte.
+// same to the byte, for every architecture.
 func TestReproducible(t *testing.T) {
 	skip(t)
+	for _, arch := range artifact.Arches {
+		t.Run(arch, func(t *testing.T) { reproducible(t, arch) })
+	}
+}
+
+func reproducible(t *testing.T, arch string) {
 	var built [2]string
 	for i, name := range []string{"one", "another folder, deeper"} {
 		dir := filepath.Join(t.TempDir(), name)

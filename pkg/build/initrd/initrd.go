@@ -77,6 +77,7 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM
 	if err != nil {
 		return bom.BOM{}, err
 	}
+	v = v.For(c.Arch)
 	if d := c.Extra.Driver; d != nil {
 		v = v.withDriver(d.Depends)
 	}
@@ -266,12 +267,20 @@ func inputs(entries []lock.Entry) []bom.Input {
 	return list
 }
 
+// loadsMicrocode are the architectures on which the kernel loads microcode
+// (drivers of arch/x86/kernel/cpu/microcode; elsewhere the firmware does).
+var loadsMicrocode = []string{"amd64"}
+
 // addMicrocode adds one file a processor maker, made of all that the packages
 // have, at the place where the kernel looks before anything is unpacked
 // (Documentation/arch/x86/microcode.rst). The folders above it are left out on
 // purpose: without them the kernel leaves the files alone when it unpacks the
 // image for good, and they take no RAM.
 func addMicrocode(ctx context.Context, c Config, t *tree, b *bom.BOM) error {
+	if !slices.Contains(loadsMicrocode, c.Arch) {
+		fmt.Fprintf(c.Progress, "microcode: none, the kernel loads none on %s\n", c.Arch)
+		return nil
+	}
 	entries := c.Lock.Group("microcode", c.Arch)
 	trees, err := c.Store.Trees(ctx, entries)
 	if err != nil {

@@ -30,13 +30,17 @@ func selectModules(k *kernel.Kernel, v Variant) (selection, error) {
 	if err != nil {
 		return selection{}, err
 	}
+	var errs []error
 	without := make(map[string]bool)
 	for _, w := range v.Without {
-		for _, name := range g.expand(w) {
+		names := g.expand(w)
+		if len(names) == 0 {
+			errs = append(errs, fmt.Errorf("without %s: kernel %s has no such module or folder", w, k.Release))
+		}
+		for _, name := range names {
 			without[name] = true
 		}
 	}
-	var errs []error
 	for _, want := range append(slices.Concat(v.Modules, v.Load), v.Raw...) {
 		names := g.expand(want)
 		if len(names) == 0 && !g.builtin[kmod.Normalize(want)] {
@@ -48,16 +52,16 @@ func selectModules(k *kernel.Kernel, v Variant) (selection, error) {
 			}
 		}
 	}
-	for _, pair := range v.After {
+	for _, pair := range slices.Concat(v.After, v.Before) {
 		name, companion, ok := strings.Cut(pair, ":")
-		if !ok || g.mods[companion] == nil && !g.builtin[companion] {
-			errs = append(errs, fmt.Errorf("load-after %s: write module:companion, both of kernel %s", pair, k.Release))
+		if !ok || !g.has(name) || !g.has(companion) {
+			errs = append(errs, fmt.Errorf("load-after or load-before %s: write module:companion, both of kernel %s", pair, k.Release))
 		} else if g.chosen[name] {
 			g.add(companion)
 		}
 	}
 	if len(errs) > 0 {
-		return selection{}, fmt.Errorf("select modules for %s: %w; correct initramfs/%s.manifest", v.Name, errors.Join(errs...), v.Name)
+		return selection{}, fmt.Errorf("select modules for %s: %w; correct initramfs/%s.manifest; what one architecture alone has goes into a field of its own, such as Modules-amd64", v.Name, errors.Join(errs...), v.Name)
 	}
 	var s selection
 	for name := range g.chosen {
@@ -101,6 +105,9 @@ func newGraph(k *kernel.Kernel) (*graph, error) {
 	}
 	return g, nil
 }
+
+// has says whether the kernel has the module, built in or not.
+func (g *graph) has(name string) bool { return g.mods[name] != nil || g.builtin[name] }
 
 // expand gives the modules that a word of a manifest means.
 func (g *graph) expand(word string) []string {
@@ -173,10 +180,15 @@ func addModules(k *kernel.Kernel, v Variant, s *selection, first, rest *tree) er
 	if len(v.Load) > 0 {
 		tables[loadList] = []byte(strings.Join(v.Load, "\n") + "\n")
 	}
-	for _, pair := range v.After {
-		name, companion, _ := strings.Cut(pair, ":") // the selection checked it
-		if image[name] != "" && image[companion] != "" {
-			tables["modules.softdep"] = fmt.Appendf(tables["modules.softdep"], "softdep %s post: %s\n", name, companion)
+	for _, rule := range []struct {
+		when  string
+		pairs []string
+	}{{"pre", v.Before}, {"post", v.After}} {
+		for _, pair := range rule.pairs {
+			name, companion, _ := strings.Cut(pair, ":") // the selection checked it
+			if image[name] != "" && image[companion] != "" {
+				tables["modules.softdep"] = fmt.Appendf(tables["modules.softdep"], "softdep %s %s: %s\n", name, rule.when, companion)
+			}
 		}
 	}
 	for _, name := range sortedKeys(tables) {

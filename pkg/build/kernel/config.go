@@ -14,29 +14,33 @@ type ConfigError struct {
 }
 
 func (e *ConfigError) Error() string {
-	return fmt.Sprintf("check the configuration of kernel %s: %d options are not as kernel-config/required.config asks:\n  %s\n"+
-		"pin a kernel that has them (bee.lock), or change required.config if bee no longer needs them",
+	return fmt.Sprintf("check the configuration of kernel %s: %d options are not as kernel-config/required*.config ask:\n  %s\n"+
+		"pin a kernel that has them (bee.lock), or change required*.config if bee no longer needs them",
 		e.Kernel, len(e.Missing), strings.Join(e.Missing, "\n  "))
 }
 
 // CheckConfig holds the kernel's configuration against the required options in
-// the named file of fsys. Its error is a *ConfigError where the kernel lacks
+// the named files of fsys. Its error is a *ConfigError where the kernel lacks
 // some.
-func (k *Kernel) CheckConfig(fsys fs.FS, name string) error {
-	required, err := fs.ReadFile(fsys, name)
-	if err != nil {
-		return fmt.Errorf("check kernel configuration: %w", err)
-	}
+func (k *Kernel) CheckConfig(fsys fs.FS, names ...string) error {
 	config, err := os.ReadFile(k.Config)
 	if err != nil {
 		return fmt.Errorf("check kernel configuration: %w", err)
 	}
-	missing, err := compare(string(required), string(config))
-	if err != nil {
-		return fmt.Errorf("parse %s: %w", name, err)
+	var all []string
+	for _, name := range names {
+		required, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return fmt.Errorf("check kernel configuration: %w", err)
+		}
+		missing, err := compare(string(required), string(config))
+		if err != nil {
+			return fmt.Errorf("parse %s: %w", name, err)
+		}
+		all = append(all, missing...)
 	}
-	if len(missing) > 0 {
-		return &ConfigError{Kernel: k.Release, Missing: missing}
+	if len(all) > 0 {
+		return &ConfigError{Kernel: k.Release, Missing: all}
 	}
 	return nil
 }

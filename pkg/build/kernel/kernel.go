@@ -27,7 +27,7 @@ import (
 type Kernel struct {
 	Entry   lock.Entry
 	Release string        // as uname -r says
-	Image   string        // bzImage file
+	Image   string        // file: bzImage on amd64, Image with an EFI stub on arm64; what boots them takes them as they are
 	Config  string        // file
 	Dir     string        // folder usr/lib/modules/<release>
 	Modules []kmod.Module // in the order of modules.order; paths relative to Dir
@@ -35,22 +35,27 @@ type Kernel struct {
 }
 
 // group is that of bee.lock with the kernel, its headers and the driver's
-// source; imagePrefix is how the package of the kernel itself is called there.
+// source; an architecture without that driver has a group of its own,
+// "kernel-<arch>". imagePrefix is how the package of the kernel itself is
+// called there.
 const (
 	group       = "kernel"
 	imagePrefix = "linux-image-"
 )
 
-// Find is the one kernel that the lock pins for an architecture.
+// Find is the one kernel that the lock pins for an architecture, in the group
+// kernel or kernel-<arch>.
 func Find(l *lock.File, arch string) (lock.Entry, error) {
 	var found []lock.Entry
-	for _, e := range l.Group(group, arch) {
-		if strings.HasPrefix(e.Name, imagePrefix) {
-			found = append(found, e)
+	for _, g := range []string{group, group + "-" + arch} {
+		for _, e := range l.Group(g, arch) {
+			if strings.HasPrefix(e.Name, imagePrefix) {
+				found = append(found, e)
+			}
 		}
 	}
 	if len(found) != 1 {
-		return lock.Entry{}, fmt.Errorf("find the kernel for %s: group %s of %s has %d packages %s* where one was expected; run `go tool mage lock`", arch, group, lock.Name, len(found), imagePrefix)
+		return lock.Entry{}, fmt.Errorf("find the kernel for %[1]s: the groups %[2]s and %[2]s-%[1]s of %[3]s have %[4]d packages %[5]s* where one was expected; run `go tool mage lock`", arch, group, lock.Name, len(found), imagePrefix)
 	}
 	return found[0], nil
 }

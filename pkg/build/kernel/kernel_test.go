@@ -1,10 +1,15 @@
 package kernel
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bee-os/bee/pkg/build/lock"
 )
 
 func TestCompare(t *testing.T) {
@@ -29,6 +34,42 @@ func TestCompare(t *testing.T) {
 		if _, err := compare("\n"+bad, config); err == nil || !strings.Contains(err.Error(), "line 2") {
 			t.Errorf("compare(%q) = %v, want an error that names line 2", bad, err)
 		}
+	}
+}
+
+// Every architecture has its kernel in bee.lock, in one of two groups.
+func TestFind(t *testing.T) {
+	l, err := lock.Load(os.DirFS("../../.."), lock.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, arch := range []string{"amd64", "arm64"} {
+		e, err := Find(l, arch)
+		if err != nil || e.Arch != arch || !strings.HasSuffix(e.Name, "-"+arch) {
+			t.Errorf("%s: %v, %v", arch, e, err)
+		}
+	}
+	if _, err := Find(l, "vax"); err == nil || !strings.Contains(err.Error(), "kernel-vax") {
+		t.Errorf("a kernel for a vax: %v", err)
+	}
+	l.Entries = append(l.Entries, lock.Entry{Name: "linux-image-2", Arch: "arm64", Groups: []string{"kernel-arm64"}})
+	if _, err := Find(l, "arm64"); err == nil || !strings.Contains(err.Error(), "2 packages") {
+		t.Errorf("two kernels: %v", err)
+	}
+}
+
+// What all files ask for counts, and each must be there.
+func TestCheckConfig(t *testing.T) {
+	k := &Kernel{Release: "6", Config: filepath.Join(t.TempDir(), "config")}
+	if err := os.WriteFile(k.Config, []byte("CONFIG_A=y\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	fsys := fstest.MapFS{"all": {Data: []byte("CONFIG_A=y\nCONFIG_B=y\n")}, "one": {Data: []byte("CONFIG_C=m # for it\n")}}
+	if err := k.CheckConfig(fsys, "all", "one"); err == nil || !strings.Contains(err.Error(), "2 options") || !strings.Contains(err.Error(), "CONFIG_C=m: the kernel has n. for it") {
+		t.Error(err)
+	}
+	if err := k.CheckConfig(fsys, "all", "none"); err == nil || !strings.Contains(err.Error(), "none") {
+		t.Error(err)
 	}
 }
 

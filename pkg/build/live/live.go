@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -62,7 +63,11 @@ func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s, err := sandbox.Open(ctx, l, os.Stderr, arch, "tools-vm", "tools-test")
+	qemu, err := vm.Tools(arch)
+	if err != nil {
+		return err
+	}
+	s, err := sandbox.Open(ctx, l, os.Stderr, runtime.GOARCH, qemu, "tools-test")
 	if err != nil {
 		return err
 	}
@@ -151,7 +156,7 @@ func (r *run) define(ctx context.Context) (vm.Machine, error) {
 		params += " " + r.append
 	}
 	kernel := filepath.Join(r.images, artifact.KernelFile)
-	accel, why := vm.Accel(ctx, r.sandbox, kernel)
+	accel, why := vm.Accel(ctx, r.sandbox, r.arch, kernel)
 	if why != "" {
 		r.say("%s: %s", accel, why)
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/bee-os/bee/pkg/build/debian"
 	"github.com/bee-os/bee/pkg/build/fetch"
@@ -20,14 +22,26 @@ type Store interface {
 }
 
 // Open makes a sandbox with the tools of the named groups of the lock, for this
-// machine's architecture as Debian calls it. What is missing is fetched, with
-// progress written to progress.
+// machine's architecture, runtime.GOARCH, whatever is built with them: arch must
+// be that. What is missing is fetched, with progress written to progress.
 func Open(ctx context.Context, l *lock.File, progress io.Writer, arch string, groups ...string) (*Sandbox, error) {
+	if arch != runtime.GOARCH {
+		return nil, fmt.Errorf("make sandbox: tools for %s do not run on this machine, which is %s", arch, runtime.GOARCH)
+	}
+	entries, err := choose(l, arch, groups)
+	if err != nil {
+		return nil, fmt.Errorf("make sandbox: %w", err)
+	}
+	return OpenEntries(ctx, l, progress, entries)
+}
+
+// choose lists the packages of the groups, each once.
+func choose(l *lock.File, arch string, groups []string) ([]lock.Entry, error) {
 	var entries []lock.Entry
 	for _, g := range groups {
 		list := l.Group(g, arch)
-		if len(list) == 0 {
-			return nil, fmt.Errorf("make sandbox: group %q of %s has no package for %s; run `go tool mage lock`", g, lock.Name, arch)
+		if err := canServe(l, g, arch, len(list)); err != nil {
+			return nil, err
 		}
 		for _, e := range list {
 			if !slices.ContainsFunc(entries, func(have lock.Entry) bool { return have.SHA256 == e.SHA256 }) {
@@ -35,7 +49,22 @@ func Open(ctx context.Context, l *lock.File, progress io.Writer, arch string, gr
 			}
 		}
 	}
-	return OpenEntries(ctx, l, progress, entries)
+	return entries, nil
+}
+
+// canServe says why a group, of which n packages fit, has no tools for a machine
+// of this architecture. Packages for "all" alone make no tools.
+func canServe(l *lock.File, group, arch string, n int) error {
+	for _, g := range l.Groups {
+		if g.Name == group && !slices.Contains(g.Arches, arch) {
+			return fmt.Errorf("this machine is %s, and %s pins the tools of group %q for %s alone; build on such a machine (ARCH chooses what the image is for)",
+				arch, lock.Name, group, strings.Join(g.Arches, " and "))
+		}
+	}
+	if n == 0 {
+		return fmt.Errorf("group %q of %s has no package for %s; run `go tool mage lock`", group, lock.Name, arch)
+	}
+	return nil
 }
 
 // OpenEntries is Open for packages of the lock that the caller chose itself.

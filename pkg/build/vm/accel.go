@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -27,8 +28,12 @@ var kernelBanner = regexp.MustCompile(`Linux version \d`)
 // the very kernel, else "tcg"; why says what spoke against KVM. There are hosts
 // with a /dev/kvm that starts guests and then cannot emulate what they execute,
 // so that nothing but a boot proves anything. The verdict is cached for this
-// host, kernel and QEMU.
-func Accel(ctx context.Context, s *sandbox.Sandbox, kernel string) (accel, why string) {
+// host, kernel and QEMU. Code of another architecture than the host's is always
+// translated.
+func Accel(ctx context.Context, s *sandbox.Sandbox, arch, kernel string) (accel, why string) {
+	if arch != runtime.GOARCH {
+		return "tcg", fmt.Sprintf("this machine is %s, and the guest %s", runtime.GOARCH, arch)
+	}
 	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
 	if err != nil {
 		return "tcg", err.Error()
@@ -43,7 +48,7 @@ func Accel(ctx context.Context, s *sandbox.Sandbox, kernel string) (accel, why s
 	if b, err := os.ReadFile(cache); err == nil {
 		why = string(b)
 	} else {
-		if err := probeKVM(ctx, s, kernel); err != nil {
+		if err := probeKVM(ctx, s, arch, kernel); err != nil {
 			why, _, _ = strings.Cut(err.Error(), "\n")
 		}
 		if ctx.Err() != nil {
@@ -61,10 +66,10 @@ func Accel(ctx context.Context, s *sandbox.Sandbox, kernel string) (accel, why s
 
 // probeKVM boots the kernel without an initrd: it must speak, panic for want of
 // a root, and reboot, which ends QEMU.
-func probeKVM(ctx context.Context, s *sandbox.Sandbox, kernel string) (err error) {
+func probeKVM(ctx context.Context, s *sandbox.Sandbox, arch, kernel string) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeLimit, fmt.Errorf("the guest did not come up within %v", probeLimit))
 	defer cancel()
-	p, err := Start(ctx, s, Machine{Name: "KVM probe", Accel: "kvm", Memory: 512, Kernel: kernel, Append: "panic=-1"})
+	p, err := Start(ctx, s, Machine{Name: "KVM probe", Arch: arch, Accel: "kvm", Memory: 512, Kernel: kernel, Append: "panic=-1"})
 	if err != nil {
 		return err
 	}

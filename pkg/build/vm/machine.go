@@ -87,13 +87,21 @@ type FwCfg struct {
 // platform is what differs between architectures.
 type platform struct {
 	qemu    string
+	tools   string // group of bee.lock
 	machine string
+	cpu     string // that TCG emulates
 	console string
 }
 
 var platforms = map[string]platform{
-	"amd64": {qemu: "qemu-system-x86_64", machine: "q35", console: "ttyS0"},
-	"arm64": {qemu: "qemu-system-aarch64", machine: "virt", console: "ttyAMA0"},
+	"amd64": {qemu: "qemu-system-x86_64", tools: "tools-vm", machine: "q35", cpu: "max", console: "ttyS0"},
+	"arm64": {qemu: "qemu-system-aarch64", tools: "tools-vm-arm64", machine: "virt,gic-version=max", cpu: "max,pauth-impdef=on", console: "ttyAMA0"},
+}
+
+// Tools is the group of bee.lock with QEMU for machines of an architecture.
+func Tools(arch string) (string, error) {
+	p, err := Machine{Arch: arch}.platform()
+	return p.tools, err
 }
 
 // diskDevices are the QEMU devices of Disk.Model.
@@ -128,7 +136,7 @@ func (m Machine) CommandLine() ([]string, error) {
 	}
 	switch m.Accel {
 	case "", "tcg":
-		args = append(args, "-accel", "tcg,thread=multi", "-cpu", "max")
+		args = append(args, "-accel", "tcg,thread=multi", "-cpu", p.cpu)
 	case "kvm":
 		args = append(args, "-accel", "kvm", "-cpu", "host")
 	default:

@@ -40,11 +40,11 @@ type Collector struct {
 // Collectors is every collector there is, in the order of the report.
 var Collectors = []Collector{
 	section("board", time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.Board] { return &r.Board }, board,
-		smbios.TablePath, "sys/class/dmi/id"),
+		smbios.TablePath, "sys/class/dmi/id", treeDir),
 	section("cpu", time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.CPU] { return &r.CPU }, cpu,
 		"proc/cpuinfo", "sys/devices/system/cpu", "sys/devices/system/node", smbios.TablePath),
 	section("memory", time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.Memory] { return &r.Memory }, memory,
-		"proc/meminfo", "sys/devices/system/edac/mc", smbios.TablePath),
+		"proc/meminfo", "sys/devices/system/edac/mc", smbios.TablePath, treeDir),
 	section("storage", 10*time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.Storage] { return &r.Storage }, storage,
 		"sys/block", "sys/class/scsi_host", "sys/class/enclosure", "SG_IO", "NVME_IOCTL_ADMIN_CMD"),
 	section("pcie", 2*time.Second, func(r *hwreport.Report) *hwreport.Section[hwreport.PCIe] { return &r.PCIe }, pcie,

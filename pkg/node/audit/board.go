@@ -13,15 +13,18 @@ import (
 )
 
 // board reads who the machine is from SMBIOS types 0 to 3; where the tables
-// cannot be read, from what the kernel kept of them.
+// cannot be read, from what the kernel kept of them; where there are none, from
+// the device tree.
 func board(_ context.Context, m Machine, b *hwreport.Board) ([]hwreport.Finding, error) {
 	t, err := m.DMI()
 	if err != nil {
 		kernelBoard(m.Root, b)
 		if errors.Is(err, fs.ErrNotExist) && b.System.Manufacturer.State() != hwreport.IsValue {
+			treeBoard(m.Root, b)
 			b.SMBIOS = hwreport.Absent[string]()
 			boardExtras(t, b)
-			return nil, nil // a machine without SMBIOS
+			hwreport.Fill(b, "the machine has no SMBIOS")
+			return nil, nil
 		}
 		b.SMBIOS = hwreport.Unknown[string](err.Error())
 		hwreport.Fill(b, err.Error())

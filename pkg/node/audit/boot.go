@@ -79,6 +79,9 @@ func mask(line string) string {
 func efiFlag(root fs.FS, name string) hwreport.Field[bool] {
 	b, err := fs.ReadFile(root, efiVars+"/"+name+"-"+efiGlobal)
 	if err != nil {
+		if all, _ := names(root, efiVars); len(all) == 0 {
+			return hwreport.Unknown[bool]("the firmware's variables are not mounted")
+		}
 		return why[bool](err)
 	}
 	if len(b) != 5 {

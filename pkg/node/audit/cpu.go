@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/audit/smbios"
@@ -25,6 +24,9 @@ func cpu(_ context.Context, m Machine, c *hwreport.CPU) ([]hwreport.Finding, err
 		return nil, fmt.Errorf("read processors: %w", err)
 	}
 	parseCPUInfo(info, c)
+	if c.Hypervisor.State() == hwreport.IsUnknown && guest(m) {
+		c.Hypervisor = hwreport.Value(true)
+	}
 	c.Present = listed(m, "present")
 	online := listed(m, "online")
 	if n, ok := online.Get(); ok {
@@ -63,6 +65,7 @@ func parseCPUInfo(info string, c *hwreport.CPU) {
 	var microcode []string
 	bySocket := map[string]hwreport.SocketMicrocode{}
 	threads := int64(0)
+	var arm armKinds
 	for i, block := range strings.Split(info, "\n\n") {
 		get := make(map[string]string)
 		for line := range strings.Lines(block) {
@@ -73,6 +76,7 @@ func parseCPUInfo(info string, c *hwreport.CPU) {
 			continue
 		}
 		threads++
+		arm.add(get)
 		pkg := get["physical id"]
 		packages[pkg] = true
 		cores[pkg+" "+get["core id"]] = true
@@ -92,9 +96,6 @@ func parseCPUInfo(info string, c *hwreport.CPU) {
 			continue
 		}
 		c.Vendor, c.Model = some(get["vendor_id"]), some(get["model name"])
-		if code := get["CPU implementer"]; code != "" {
-			c.Vendor, c.Model = armName(code, get["CPU part"])
-		}
 		c.Signature = signature(get["cpu family"], get["model"], get["stepping"])
 		flags := strings.Fields(get["flags"] + get["Features"])
 		c.Hypervisor = hwreport.Value(slices.Contains(flags, "hypervisor"))
@@ -103,6 +104,7 @@ func parseCPUInfo(info string, c *hwreport.CPU) {
 			c.Flags = hwreport.Value(flags)
 		}
 	}
+	arm.put(c)
 	c.Packages, c.Cores, c.Threads = hwreport.Value(int64(len(packages))), hwreport.Value(int64(len(cores))), hwreport.Value(threads)
 	c.Microcode, c.BySocket = hwreport.Absent[[]string](), hwreport.Absent[[]hwreport.SocketMicrocode]()
 	if len(microcode) > 0 {
@@ -180,7 +182,13 @@ func caches(m Machine) hwreport.Field[[]hwreport.Cache] {
 	}
 	var list []hwreport.Cache
 	for k, instances := range shared {
+		if k.size == 0 { // a device tree or ACPI table that names the cache alone
+			continue
+		}
 		list = append(list, hwreport.Cache{Level: k.level, Type: k.kind, Bytes: k.size, Instances: int64(len(instances))})
+	}
+	if list == nil {
+		return hwreport.Unknown[[]hwreport.Cache]("the firmware tells no size")
 	}
 	slices.SortFunc(list, func(a, b hwreport.Cache) int {
 		return strings.Compare(fmt.Sprintf("%d%s%020d", a.Level, a.Type, a.Bytes), fmt.Sprintf("%d%s%020d", b.Level, b.Type, b.Bytes))
@@ -362,28 +370,4 @@ func cpuFindings(c *hwreport.CPU) []hwreport.Finding {
 		}
 	}
 	return found
-}
-
-// armImplementers and armParts are what lscpu knows (util-linux sys-utils/
-// lscpu-arm.c, Arm's MIDR_EL1), those of servers.
-var (
-	armImplementers = sync.OnceValue(func() map[string]string {
-		return map[string]string{"0x41": "ARM", "0x42": "Broadcom", "0x43": "Cavium", "0x46": "Fujitsu", "0x48": "HiSilicon", "0x4e": "NVIDIA", "0x50": "APM", "0x51": "Qualcomm", "0x61": "Apple", "0x6d": "Microsoft", "0xc0": "Ampere"}
-	})
-	armParts = sync.OnceValue(func() map[string]string {
-		return map[string]string{"0x41/0xd03": "Cortex-A53", "0x41/0xd07": "Cortex-A57", "0x41/0xd08": "Cortex-A72", "0x41/0xd0b": "Cortex-A76", "0x41/0xd0c": "Neoverse-N1", "0x41/0xd40": "Neoverse-V1",
-			"0x41/0xd49": "Neoverse-N2", "0x41/0xd4f": "Neoverse-V2", "0x43/0x0a1": "ThunderX", "0x43/0x0af": "ThunderX2", "0x42/0x516": "ThunderX2", "0x46/0x001": "A64FX", "0x48/0xd01": "Kunpeng-920", "0x48/0xd02": "Kunpeng-920",
-			"0x4e/0x004": "Carmel", "0x50/0x000": "X-Gene", "0xc0/0xac3": "Ampere-1", "0xc0/0xac4": "Ampere-1a"}
-	})
-)
-
-func armName(implementer, part string) (vendor, model hwreport.Field[string]) {
-	vendor = hwreport.Value(implementer)
-	if v, ok := armImplementers()[implementer]; ok {
-		vendor = hwreport.Value(v)
-	}
-	if n, ok := armParts()[implementer+"/"+part]; ok {
-		return vendor, hwreport.Value(n)
-	}
-	return vendor, some(part)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/bee-os/bee/pkg/node/audit/smbios"
 )
 
-// memory reads what is plugged in (SMBIOS types 16, 17, 19), what the kernel
-// manages, and the error counters.
+// memory reads what is plugged in (SMBIOS types 16, 17, 19; else what a device
+// tree maps), what the kernel manages, and the error counters.
 func memory(_ context.Context, m Machine, out *hwreport.Memory) ([]hwreport.Finding, error) {
 	info, err := raw(m.Root, "proc/meminfo")
 	if err != nil {
@@ -25,6 +25,9 @@ func memory(_ context.Context, m Machine, out *hwreport.Memory) ([]hwreport.Find
 		out.Arrays = why[[]hwreport.MemoryArray](err)
 		reason := why[int64](err)
 		out.Installed, out.Mapped, out.Slots, out.MaxBytes = reason, reason, reason, reason
+		if tree := treeMemory(m.Root); tree.State() != hwreport.IsAbsent {
+			out.Mapped = tree
+		}
 		out.ECC, out.Modules = why[string](err), why[[]hwreport.DIMM](err)
 		return append(joinEDAC(nil, out), edacFindings(out)...), nil
 	}

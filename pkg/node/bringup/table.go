@@ -12,14 +12,20 @@ import (
 
 // Early is what has to be there before the kernel's command line can be read.
 var Early = []Row{
-	Mount{Source: "proc", Target: "/proc", Type: "proc", Flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
-	Mount{Source: "sysfs", Target: "/sys", Type: "sysfs", Flags: unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
+	Mount{Source: "proc", Target: "/proc", Type: "proc", Flags: hidden},
+	Mount{Source: "sysfs", Target: "/sys", Type: "sysfs", Flags: hidden},
 	Mount{Source: "devtmpfs", Target: "/dev", Type: "devtmpfs", Flags: unix.MS_NOSUID, Data: "mode=0755"},
 }
 
+// hidden is how file systems are mounted that hold no programs.
+const hidden = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+
+// EFIVars mounts the variables of UEFI firmware. The file system is a module:
+// coldplug mounts it, when that is in.
+var EFIVars = Mount{Source: "efivarfs", Target: "/sys/firmware/efi/efivars", Type: "efivarfs", Flags: hidden, If: "/sys/firmware/efi/efivars"}
+
 // Table is the rest of early boot. cmdline is the kernel's own.
 func Table(p bootparam.Params, cmdline string) []Row {
-	const hidden = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	table := []Row{
 		HugePages{},
 		// In case devtmpfs is not to be had.
@@ -44,7 +50,6 @@ func Table(p bootparam.Params, cmdline string) []Row {
 
 		Mount{Source: "cgroup2", Target: "/sys/fs/cgroup", Type: "cgroup2", Flags: hidden, Data: "nsdelegate,memory_recursiveprot"},
 		Mount{Source: "securityfs", Target: "/sys/kernel/security", Type: "securityfs", Flags: hidden, If: "/sys/kernel/security"},
-		Mount{Source: "efivarfs", Target: "/sys/firmware/efi/efivars", Type: "efivarfs", Flags: hidden, If: "/sys/firmware/efi/efivars"},
 		Mount{Source: "pstore", Target: "/sys/fs/pstore", Type: "pstore", Flags: hidden, If: "/sys/fs/pstore"},
 
 		// The three fingers ask PID 1 by SIGINT instead of resetting at once.

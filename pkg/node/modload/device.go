@@ -36,10 +36,20 @@ func Devices(root fs.FS) ([]Device, error) {
 // networkBuses are the buses that network cards are on.
 var networkBuses = []string{"virtio", "pci", "vmbus", "xen"}
 
+// treeBus is the bus of what a device tree has, which is below treeDir.
+const (
+	treeBus = "platform"
+	treeDir = "sys/firmware/devicetree/base"
+)
+
 // NetworkDevices lists the network cards alone, without a look at anything
 // that cannot be one.
 func NetworkDevices(root fs.FS) ([]Device, error) {
-	list, err := devicesOf(root, networkBuses)
+	buses := networkBuses
+	if _, err := fs.Stat(root, treeDir); err == nil {
+		buses = append(slices.Clone(buses), treeBus)
+	}
+	list, err := devicesOf(root, buses)
 	return slices.DeleteFunc(list, func(d Device) bool { return !isNetwork(d.Modalias) }), err
 }
 
@@ -112,7 +122,8 @@ func rank(alias string) int {
 }
 
 // isNetwork says that a modalias is that of a network card: PCI class 02,
-// virtio device 1 (virtio specification 5), Hyper-V's and Xen's.
+// virtio device 1 (virtio specification 5), Hyper-V's and Xen's, and a node of a
+// device tree that is called ethernet (Devicetree Specification 0.4, 2.2.2).
 func isNetwork(alias string) bool {
 	switch bus, rest, _ := strings.Cut(alias, ":"); bus {
 	case "pci":
@@ -123,14 +134,20 @@ func isNetwork(alias string) bool {
 		return strings.HasPrefix(rest, "635161f83edfc546913ff2d2f965ed0e")
 	case "xen":
 		return rest == "vif"
+	case "of": // N<name>T<type>C<compatible>: kernel, drivers/of/module.c
+		return strings.HasPrefix(rest, "NethernetT")
 	}
 	return false
 }
 
 // mustHaveDriver says that a device is of a kind that is useless without a
 // driver: mass storage, network, display, serial attached and accelerators
-// (PCI classes 01, 02, 03, 0c and 12). Bridges and the like live without one.
+// (PCI classes 01, 02, 03, 0c and 12), and the network cards of a device tree.
+// Bridges and the like live without one.
 func mustHaveDriver(alias string) bool {
+	if strings.HasPrefix(alias, "of:") {
+		return isNetwork(alias)
+	}
 	_, class, ok := strings.Cut(alias, "bc")
 	if !ok || !strings.HasPrefix(alias, "pci:") || len(class) < 2 {
 		return false

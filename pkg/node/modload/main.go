@@ -15,6 +15,7 @@ import (
 
 	"github.com/bee-os/bee/pkg/bootparam"
 	"github.com/bee-os/bee/pkg/kmod"
+	"github.com/bee-os/bee/pkg/node/bringup"
 	"github.com/bee-os/bee/pkg/node/supervise/notify"
 )
 
@@ -56,7 +57,8 @@ func serve(out io.Writer) error {
 			Root: root, Dir: dir, Index: index, Policy: NewPolicy(string(cmdline), params),
 			Inserter: Kernel{"/"}, Parallel: max(2, runtime.NumCPU()),
 		},
-		Out: out, Events: events, Yield: func() { beNice(out) },
+		MountEFI: func() []error { return bringup.Run([]bringup.Row{bringup.EFIVars}) },
+		Out:      out, Events: events, Yield: func() { beNice(out) },
 		Ready: notify.Ready, Degraded: notify.Degraded,
 	}
 	failed := make(chan error, 1)

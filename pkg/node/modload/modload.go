@@ -36,6 +36,8 @@ type Service struct {
 	Out    io.Writer
 	Events interface{ Next() (Uevent, error) } // nil: none are served
 
+	MountEFI func() []error // mounts the firmware's variables, once their file system is in; nil: they are not mounted
+
 	Yield    func() // called once, when the network cards have their modules: nobody waits for the rest; may be nil
 	Ready    func()
 	Degraded func(reason string)
@@ -93,8 +95,32 @@ func (s *Service) firstPass() {
 		wg.Go(func() { s.load(name, "always") })
 	}
 	wg.Wait()
+	s.mountEFI()
 	// Buses appear as their drivers load: look once more.
 	s.scan()
+}
+
+// The firmware's variables, where UEFI started the machine, and the module of
+// their file system.
+const (
+	efiVars   = "sys/firmware/efi/efivars"
+	efiModule = "efivarfs"
+)
+
+// mountEFI makes the firmware's variables readable: nothing else asks for their
+// module.
+func (s *Service) mountEFI() {
+	if _, err := fs.Stat(s.fsys, efiVars); err != nil || s.MountEFI == nil {
+		return // started by something else
+	}
+	if len(s.Loader.Index.Resolve(efiModule)) == 0 && !s.Loader.Index.Builtin(efiModule) {
+		s.logf("%s is not in the image: nobody can tell whether Secure Boot is on", efiModule)
+		return
+	}
+	s.load(efiModule, "UEFI")
+	for _, err := range s.MountEFI() {
+		s.logf("%v", err)
+	}
 }
 
 // always is the image's list and the operator's.

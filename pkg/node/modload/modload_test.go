@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bee-os/bee/pkg/kmod"
 	"github.com/bee-os/bee/pkg/node/modload/modstate"
 )
 
@@ -29,6 +31,65 @@ var machine = []struct {
 	{"pci", "0000:00:05.0", "pci0000:00/0000:00:05.0", "pci:v0000FFFFd00001234sv00000000sd00000000bc02sc00i00", false},
 	{"virtio", "virtio0", "pci0000:00/0000:00:03.0/virtio0", "virtio:d00000001v00001AF4", false},
 	{"acpi", "LNXSYSTM:00", "LNXSYSTM:00", "acpi:LNXSYSTM:", false},
+}
+
+// The network card of a Raspberry Pi 4 is a node of its device tree: it comes
+// first, and is told where nothing drives it.
+func TestNetworkCardOfADeviceTree(t *testing.T) {
+	const genet = "of:NethernetT(null)Cbrcm,bcm2711-genet-v5"
+	root := fstest.MapFS{
+		treeDir + "/model": {Data: []byte("Raspberry Pi 4 Model B Rev 1.4\x00")},
+		"sys/bus/platform/devices/fd580000.ethernet/modalias": {Data: []byte(genet + "\n")},
+		"sys/bus/platform/devices/fe201000.serial/modalias":   {Data: []byte("of:NserialT(null)Carm,pl011\n")},
+	}
+	cards, err := NetworkDevices(root)
+	if err != nil || len(cards) != 1 || cards[0].Modalias != genet {
+		t.Errorf("network cards: %+v, %v", cards, err)
+	}
+	all, err := Devices(root)
+	if err != nil || len(all) != 2 || all[0].Modalias != genet {
+		t.Errorf("devices: %+v, %v", all, err)
+	}
+	if !mustHaveDriver(genet) || mustHaveDriver("of:NserialT(null)Carm,pl011") || mustHaveDriver("of:Nethernet-phyT(null)Cbc02") {
+		t.Error("the wrong devices of a tree are useless without a driver")
+	}
+	delete(root, treeDir+"/model")
+	if cards, err := NetworkDevices(root); err != nil || len(cards) != 0 {
+		t.Errorf("without a tree nobody looks at the platform bus: %+v, %v", cards, err)
+	}
+}
+
+// UEFI's variables are mounted when the module of their file system is in, and
+// on such machines only.
+func TestMountEFI(t *testing.T) {
+	for name, c := range map[string]struct {
+		uefi, module bool
+		mounts       int
+		says         string
+	}{
+		"BIOS":      {module: true},
+		"UEFI":      {uefi: true, module: true, mounts: 1},
+		"no module": {uefi: true, says: "not in the image"},
+	} {
+		root := fstest.MapFS{"m/modules.dep": {}, "m/modules.alias": {}, "m/modules.builtin": {}}
+		if c.uefi {
+			root[efiVars] = &fstest.MapFile{Mode: fs.ModeDir | 0o755}
+		}
+		if c.module {
+			root["m/modules.builtin"].Data = []byte("kernel/fs/efivarfs/efivarfs.ko\n")
+		}
+		index, err := kmod.Open(root, "m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		n := 0
+		s := &Service{fsys: root, Out: &out, Loader: &Loader{Root: root, Dir: "m", Index: index}, MountEFI: func() []error { n++; return nil }}
+		s.mountEFI()
+		if n != c.mounts || !strings.Contains(out.String(), c.says) || c.says == "" && out.Len() > 0 {
+			t.Errorf("%s: mounted %d times, said %q", name, n, out.String())
+		}
+	}
 }
 
 // machineRoot writes machine and the module tables below a new folder.
