@@ -30,7 +30,7 @@ func SetupMain(stderr io.Writer) int {
 	}
 	io.WriteString(stderr, res.LogText())
 	notify.Status(res.Fingerprint)
-	if err := toConsole("/dev/console", res.ConsoleText()); err != nil {
+	if err := TellConsole(res.ConsoleText()); err != nil {
 		fmt.Fprintln(stderr, "sshsetup:", err) // the console's screen shows it again
 	}
 	return 0
@@ -50,6 +50,10 @@ func setupMain(dir, cmdlinePath string) (Result, error) {
 	}
 	return res, serr
 }
+
+// TellConsole shows text on the machine's console, which may be stopped by flow
+// control: it waits no longer than a second.
+func TellConsole(text string) error { return toConsole("/dev/console", text) }
 
 // toConsole writes to a terminal that may be stopped by flow control: it waits
 // no longer than a second.
