@@ -114,6 +114,8 @@ type options struct {
 	args    []string // verbatim
 	folder  string   // that QEMU sees
 	memory  int      // MiB; default 1024
+
+	client func(*machine) // called when the client has its key, before the machine starts; may be nil
 }
 
 // boot starts a machine that ends with the test.
@@ -143,6 +145,9 @@ func start(t *testing.T, b *lab, o options) *machine {
 			t.Fatal(err)
 		}
 		o.params.SSHKeys = append(o.params.SSHKeys, key)
+	}
+	if o.client != nil {
+		o.client(m)
 	}
 	forwarded := o.nics == nil
 	if forwarded {

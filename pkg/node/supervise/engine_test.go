@@ -329,6 +329,7 @@ func TestProcessThatMayEnd(t *testing.T) {
 		reason  string
 	}{
 		{"done", OnFailure, nil, control.Done, "exit status 0"},
+		{"done, and it says what", OnFailure, []string{"status all of it"}, control.Done, "all of it"},
 		{"done badly", OnFailure, []string{"degraded half of it"}, control.Done, "half of it"},
 		{"skipped", Never, []string{"skipped nothing here"}, control.Skipped, "nothing here"},
 		{"to stay", Always, []string{"skipped nothing here"}, control.Backoff, "though it is to stay"},

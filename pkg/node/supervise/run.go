@@ -325,7 +325,7 @@ func (e *Engine) gone(n *node) {
 	case n.skip != "":
 		e.good(n, control.Skipped, n.skip)
 	default:
-		text = reasonOr(n.weak, text)
+		text = reasonOr(n.weak, reasonOr(n.text, text)) // its last words say more than a status of 0
 		e.to(n, control.Done, text)
 		e.event(n.svc.Name, control.Done, text, false)
 	}
