@@ -86,7 +86,7 @@ type hall struct {
 	conditions map[string]bool
 	status     string
 	hostname   string
-	seed       chan string // host names of a NoCloud seed; nil: nobody listens for one
+	seed       chan string                             // host names of a NoCloud seed; nil: nobody listens for one
 	server     func(req *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 // nil: nobody answers
 	asked      []dhcpv4.MessageType
 }

@@ -14,7 +14,7 @@ func nocloud(p bootparam.Params) supervise.Service {
 		Summary:     "SSH keys and host name from a volume labelled cidata",
 		Command:     []string{"/bin/nocloud"},
 		Wants:       []string{"coldplug"},
-		After:       []string{"sshsetup"},
+		After:       []string{"sshsetup", "sshd"},
 		Restart:     supervise.OnFailure,
 		GiveUpAfter: 3, // what a seed breaks it breaks each time
 	}
