@@ -74,7 +74,6 @@ tool (
 	github.com/u-root/u-root/cmds/core/free
 	github.com/u-root/u-root/cmds/core/grep
 	github.com/u-root/u-root/cmds/core/gzip
-	github.com/u-root/u-root/cmds/core/head
 	github.com/u-root/u-root/cmds/core/hexdump
 	github.com/u-root/u-root/cmds/core/hostname
 	github.com/u-root/u-root/cmds/core/id
@@ -108,7 +107,6 @@ tool (
 	github.com/u-root/u-root/cmds/core/strings
 	github.com/u-root/u-root/cmds/core/stty
 	github.com/u-root/u-root/cmds/core/sync
-	github.com/u-root/u-root/cmds/core/tail
 	github.com/u-root/u-root/cmds/core/tar
 	github.com/u-root/u-root/cmds/core/tee
 	github.com/u-root/u-root/cmds/core/time
