@@ -28,6 +28,7 @@ require (
 	github.com/u-root/uio v0.0.0-20240224005618-d2acac8f3701
 	github.com/ulikunitz/xz v0.5.17
 	github.com/vishvananda/netlink v1.3.1
+	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/crypto v0.58.0
 	golang.org/x/mod v0.41.0
 	golang.org/x/net v0.60.0
@@ -87,7 +88,6 @@ tool (
 	github.com/u-root/u-root/cmds/core/free
 	github.com/u-root/u-root/cmds/core/grep
 	github.com/u-root/u-root/cmds/core/gzip
-	github.com/u-root/u-root/cmds/core/head
 	github.com/u-root/u-root/cmds/core/hexdump
 	github.com/u-root/u-root/cmds/core/hostname
 	github.com/u-root/u-root/cmds/core/id
@@ -121,7 +121,6 @@ tool (
 	github.com/u-root/u-root/cmds/core/strings
 	github.com/u-root/u-root/cmds/core/stty
 	github.com/u-root/u-root/cmds/core/sync
-	github.com/u-root/u-root/cmds/core/tail
 	github.com/u-root/u-root/cmds/core/tar
 	github.com/u-root/u-root/cmds/core/tee
 	github.com/u-root/u-root/cmds/core/time

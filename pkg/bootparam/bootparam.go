@@ -30,6 +30,7 @@ type Params struct {
 	Blacklist       []string      // modules never to load
 	NVIDIAOff       bool          // do not load the NVIDIA driver
 	NVIDIAModeset   bool          // load its module for screens too
+	NoCloud         string        // "on" or "off": whether SSH keys and host name of a NoCloud seed are taken; empty: in virtual machines
 	Watchdog        time.Duration // hardware watchdog timeout; 0: default (30 s where there is a device); negative: off
 	RebootOnFailure bool          // reboot when a service that SSH needs failed for good
 	Debug           bool          // verbose

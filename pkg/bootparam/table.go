@@ -57,6 +57,8 @@ var Table = []Definition{
 		set: func(p *Params, v string) error { return appendList(&p.Blacklist, v) }, get: func(p Params) []string { return joined(p.Blacklist) }},
 	{Name: "bee.nvidia", Usage: "bee.nvidia=off|modeset", Meaning: "leave the NVIDIA driver alone, or load its module for screens too",
 		set: setNVIDIA, get: getNVIDIA},
+	{Name: "bee.nocloud", Usage: "bee.nocloud=on|off", Meaning: "take SSH keys and host name of a NoCloud seed (a volume labelled `cidata`); default: in virtual machines",
+		set: setNoCloud, get: func(p Params) []string { return nonEmpty(p.NoCloud) }},
 	{Name: "bee.watchdog", Usage: "bee.watchdog=SECONDS|off", Meaning: "timeout of the hardware watchdog; default: 30 where there is one",
 		set: setWatchdog, get: getWatchdog},
 	{Name: "bee.reboot_on_failure", Usage: "bee.reboot_on_failure", Meaning: "reboot when something that SSH needs failed for good; default: stay, say why, keep the console", Flag: true,
@@ -131,6 +133,16 @@ func setPasswordHash(p *Params, v string) error {
 }
 
 func setHostname(p *Params, v string) error {
+	if err := CheckHostname(v); err != nil {
+		return err
+	}
+	p.Hostname = v
+	return nil
+}
+
+// CheckHostname says what is wrong with a host name (RFC 1123, 2.1); labels may
+// be parted by dots.
+func CheckHostname(v string) error {
 	if len(v) == 0 || len(v) > 64 { // HOST_NAME_MAX, gethostname(2)
 		return errors.New("a host name has 1 to 64 characters")
 	}
@@ -144,7 +156,17 @@ func setHostname(p *Params, v string) error {
 			}
 		}
 	}
-	p.Hostname = v
+	return nil
+}
+
+func setNoCloud(p *Params, v string) error {
+	on, err := parseFlag(v)
+	if err != nil {
+		return err
+	}
+	if p.NoCloud = "off"; on {
+		p.NoCloud = "on"
+	}
 	return nil
 }
 

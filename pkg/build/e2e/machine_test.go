@@ -137,9 +137,10 @@ type options struct {
 	folder  string   // that QEMU sees
 	memory  int      // MiB; default 1024
 
-	uefi   vm.UEFI     // instead of the platform's own firmware
-	media  bool        // firmware starts a disk or the network; no kernel is given
-	client *ssh.Client // whose key is in the image; default: a new one, by parameter
+	uefi   vm.UEFI        // instead of the platform's own firmware
+	media  bool           // firmware starts a disk or the network; no kernel is given
+	key    *ssh.Client    // whose key is in the image; default: a new one, by parameter
+	client func(*machine) // called when the client has its key, before the machine starts; may be nil
 }
 
 // boot starts a machine that ends with the test.
@@ -160,7 +161,7 @@ func start(t *testing.T, b *lab, o options) *machine {
 	t.Cleanup(cancel)
 	m := &machine{t: t, ctx: ctx, lab: b}
 	var err error
-	if m.client = o.client; m.client == nil {
+	if m.client = o.key; m.client == nil {
 		if m.client, err = ssh.New(ctx, b.sandbox, t.TempDir()); err != nil {
 			t.Fatal(err)
 		}
@@ -171,6 +172,9 @@ func start(t *testing.T, b *lab, o options) *machine {
 			t.Fatal(err)
 		}
 		o.params.SSHKeys = append(o.params.SSHKeys, key)
+	}
+	if o.client != nil {
+		o.client(m)
 	}
 	forwarded := o.nics == nil
 	if forwarded {

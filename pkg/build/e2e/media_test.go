@@ -101,7 +101,7 @@ func TestMedia(t *testing.T) {
 		for _, kind := range medium.kinds {
 			for _, firmware := range medium.firmware {
 				t.Run(strings.Join([]string{medium.family, kind, firmware}, " "), func(t *testing.T) {
-					m := start(t, p.lab, options{media: true, client: p.client, uefi: p.firmware(t, firmware),
+					m := start(t, p.lab, options{media: true, key: p.client, uefi: p.firmware(t, firmware),
 						disks: []vm.Disk{{File: p.file(medium.family, medium.file), Model: kind, ReadOnly: kind != "sata" && kind != "nvme", Serial: "BEE-MEDIUM"}}})
 					m.arrives(firmware == "Secure Boot")
 				})

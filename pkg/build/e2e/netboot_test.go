@@ -49,7 +49,7 @@ func TestNetboot(t *testing.T) {
 		"UEFI HTTP, ipxe.efi, HTTP": {"OVMF", []string{"--dhcp-vendorclass=set:http,HTTPClient", "--dhcp-option-force=tag:http,60,HTTPClient", "--dhcp-boot=tag:http," + http + "ipxe.efi"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := start(t, p.lab, options{media: true, client: p.client, uefi: p.firmware(t, boot.firmware), memory: 2048,
+			m := start(t, p.lab, options{media: true, key: p.client, uefi: p.firmware(t, boot.firmware), memory: 2048,
 				nics: []vm.NIC{{MAC: mac, Tap: tap, Boot: true}}, disks: []vm.Disk{{File: emptyDisk(t)}}})
 			dir := artifact.Dir(p.out, "ipxe", arch)
 			l := &link{machine: m, served: []sandbox.Bind{{Host: dir, Path: "/srv"}}}

@@ -46,29 +46,7 @@ func TestPassword(t *testing.T) {
 	m := boot(t, options{noKey: true})
 	password := m.wait(passwordLine).Groups[0]
 	m.trust()
-	try := func(user, password string) (string, error) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(m.client.Dir, "password"), []byte(password+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		// The client asks a program for the password: busybox, under a name
-		// that makes it print the file.
-		if err := os.WriteFile(filepath.Join(m.client.Dir, "ask"), []byte("#!/usr/bin/busybox sh\nexec /usr/bin/busybox cat /ssh/password\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		var out strings.Builder
-		cmd, err := m.lab.sandbox.Command(m.ctx, sandbox.Step{
-			Args: []string{"ssh", "-F", "none", "-o", "UserKnownHostsFile=/ssh/known_hosts", "-o", "StrictHostKeyChecking=yes", "-o", "PreferredAuthentications=password",
-				"-o", "NumberOfPasswordPrompts=1", "-o", "LogLevel=ERROR", "-p", strconv.Itoa(m.port), user + "@127.0.0.1", "id -u"},
-			Env: []string{"SSH_ASKPASS=/ssh/ask", "SSH_ASKPASS_REQUIRE=force", "DISPLAY=none"},
-			Ro:  []sandbox.Bind{{Host: m.client.Dir, Path: "/ssh"}}, Network: true, Stdout: &out, Stderr: &out,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = cmd.Run()
-		return strings.TrimSpace(out.String()), err
-	}
+	try := m.password
 	if out, err := try("bee", password+"x"); err == nil || !strings.Contains(out, "Permission denied") {
 		t.Errorf("a wrong password: %q, %v", out, err)
 	}
@@ -84,6 +62,31 @@ func TestPassword(t *testing.T) {
 	if _, err := m.client.Run(m.ctx, "bee", m.port, "id", nil); err == nil {
 		t.Error("a key that nobody named let bee in")
 	}
+}
+
+// password logs in by password and asks who it is.
+func (m *machine) password(user, password string) (string, error) {
+	m.t.Helper()
+	if err := os.WriteFile(filepath.Join(m.client.Dir, "password"), []byte(password+"\n"), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	// The client asks a program for the password: busybox, under a name
+	// that makes it print the file.
+	if err := os.WriteFile(filepath.Join(m.client.Dir, "ask"), []byte("#!/usr/bin/busybox sh\nexec /usr/bin/busybox cat /ssh/password\n"), 0o700); err != nil {
+		m.t.Fatal(err)
+	}
+	var out strings.Builder
+	cmd, err := m.lab.sandbox.Command(m.ctx, sandbox.Step{
+		Args: []string{"ssh", "-F", "none", "-o", "UserKnownHostsFile=/ssh/known_hosts", "-o", "StrictHostKeyChecking=yes", "-o", "PreferredAuthentications=password",
+			"-o", "NumberOfPasswordPrompts=1", "-o", "LogLevel=ERROR", "-p", strconv.Itoa(m.port), user + "@127.0.0.1", "id -u"},
+		Env: []string{"SSH_ASKPASS=/ssh/ask", "SSH_ASKPASS_REQUIRE=force", "DISPLAY=none"},
+		Ro:  []sandbox.Bind{{Host: m.client.Dir, Path: "/ssh"}}, Network: true, Stdout: &out, Stderr: &out,
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	err = cmd.Run()
+	return strings.TrimSpace(out.String()), err
 }
 
 // TestCorruptModule spoils one module: it is named, everything else works.

@@ -86,6 +86,7 @@ type hall struct {
 	conditions map[string]bool
 	status     string
 	hostname   string
+	seed       chan string                             // host names of a NoCloud seed; nil: nobody listens for one
 	server     func(req *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 // nil: nobody answers
 	asked      []dhcpv4.MessageType
 }
@@ -152,6 +153,15 @@ func (h *hall) start(cmdline string) {
 	h.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop, h.done = cancel, make(chan struct{})
+	var watchSeed func(context.Context, func(string)) error
+	if h.seed != nil {
+		watchSeed = func(ctx context.Context, named func(string)) error {
+			for name := range h.seed {
+				named(name)
+			}
+			return errors.New("nobody tells")
+		}
+	}
 	go func() {
 		defer close(h.done)
 		defer kernel.Close()
@@ -161,6 +171,7 @@ func (h *hall) start(cmdline string) {
 			OpenDHCP6:   func(string, int) (dhcp6.Conn, error) { return nil, errors.New("no DHCPv6 here") },
 			Neighbours:  lldp.Listen,
 			SetHostname: func(name string) error { h.with(func() { h.hostname = name }); return nil },
+			WatchSeed:   watchSeed,
 			Boottime:    boottime, MinLease: time.Second,
 		})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 // Where a host name comes from, as netstate shows it.
 const (
 	fromParameter = "parameter"
+	fromSeed      = "nocloud"
 	fromDHCP      = "dhcp"
 	fromMAC       = "mac"
 	fromNothing   = "default" // no interface yet
@@ -31,6 +32,9 @@ func (s *service) ownHostname() (name, source string) {
 	if s.Params.Hostname != "" {
 		return s.Params.Hostname, fromParameter
 	}
+	if s.seedName != "" {
+		return s.seedName, fromSeed
+	}
 	if n := s.first(); n != nil {
 		return "bee-" + strings.ReplaceAll(n.mac(), ":", ""), fromMAC
 	}
@@ -47,12 +51,13 @@ func (s *service) toldHostname() string {
 	return label
 }
 
-// nameMachine sets the host name: by parameter, else what DHCP offers on the
-// first interface that has an offer, else by hardware address. A name from DHCP
+// nameMachine sets the host name: by parameter, else as a NoCloud seed says, else
+// what DHCP offers on the first interface that has an offer, else by hardware
+// address. A name from DHCP
 // stays when its lease ends: a machine does not change its name for an outage.
 func (s *service) nameMachine() {
 	name, source := s.ownHostname()
-	if source != fromParameter {
+	if source != fromParameter && source != fromSeed {
 		offered := s.offeredHostname()
 		switch {
 		case offered != "" && offered != name: // servers repeat what they were told

@@ -18,6 +18,7 @@ import (
 	"github.com/bee-os/bee/pkg/node/netup/lldp"
 	"github.com/bee-os/bee/pkg/node/netup/rawip"
 	"github.com/bee-os/bee/pkg/node/netup/rtnl"
+	"github.com/bee-os/bee/pkg/node/nocloud/seedstate"
 	"github.com/bee-os/bee/pkg/node/supervise/notify"
 )
 
@@ -52,6 +53,7 @@ func Main(out io.Writer) int {
 		Probe:       rawip.Conflict,
 		Solicit:     rawip.SolicitRouters,
 		SetHostname: func(name string) error { return unix.Sethostname([]byte(name)) },
+		WatchSeed:   seedstate.WatchHostname,
 		Boottime:    boottime,
 	})
 	if err != nil && !errors.Is(err, context.Canceled) {

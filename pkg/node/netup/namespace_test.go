@@ -159,6 +159,40 @@ func TestAddressByHandGoesToTheCardWithCarrier(t *testing.T) {
 	})
 }
 
+// The name of a NoCloud seed is stronger than that of DHCP, whichever came first,
+// and weaker than the parameter.
+func TestHostnameOfASeed(t *testing.T) {
+	inNamespaces(t, func(t *testing.T) {
+		for _, c := range []struct{ params, name, source string }{
+			{"", "web1", fromSeed}, {"bee.hostname=fixed", "fixed", fromParameter},
+		} {
+			h := newHall(t)
+			h.seed = make(chan string)
+			if c.params == "" {
+				h.card("eth0", 1)
+			} else { // the card of before
+				h.must(os.MkdirAll(filepath.Join(h.root, "sys/class/net/eth0/device"), 0o755))
+			}
+			h.plug("eth0")
+			h.serve(server("192.0.2.7")) // it offers node7
+			h.start(c.params)
+			h.waitState("eth0", "bound")
+			h.seed <- "web1"
+			close(h.seed)
+			h.eventually("the service heard of the seed", func() bool { return strings.Contains(h.log(), "nobody tells") })
+			h.eventually(c.source+" names the machine", func() bool { st := h.state(); return st.Hostname == c.name && st.HostnameSource == c.source })
+			h.unplug("eth0") // another lease names it again
+			h.waitState("eth0", "no carrier")
+			h.plug("eth0")
+			h.waitState("eth0", "bound")
+			if st := h.state(); st.Hostname != c.name || h.read(hostnamePath) != c.name+"\n" {
+				t.Errorf("%q: host name %q after another lease", c.params, st.Hostname)
+			}
+			h.end()
+		}
+	})
+}
+
 // A card that comes while the service runs is served; one without hardware
 // behind it, as the peers here, and one that bee.nic leaves out are left alone.
 func TestCardsThatComeLater(t *testing.T) {

@@ -60,6 +60,7 @@ type Config struct {
 	Solicit     func(index int) error                                                                                 // router advertisements now; nil: wait for them
 	Neighbours  Listener                                                                                              // nil: nobody listens for the other ends of cables
 	SetHostname func(name string) error                                                                               // sethostname(2)
+	WatchSeed   func(ctx context.Context, named func(name string)) error                                              // tells the host name of a NoCloud seed, whenever one comes; nil: none does
 	Boottime    func() (time.Duration, error)                                                                         // CLOCK_BOOTTIME, clock_gettime(2)
 	MinLease    time.Duration                                                                                         // see dhcp4.Config; 0: its default
 }
@@ -74,6 +75,10 @@ type (
 	dhcp6Event struct {
 		index int
 		dhcp6.Event
+	}
+	seedNamed struct {
+		name string
+		err  error // there is nobody who would tell
 	}
 	upFailed struct {
 		index int
@@ -93,6 +98,7 @@ type service struct {
 	duid    []byte
 
 	hostname, hostnameSource string
+	seedName                 string // what a NoCloud seed calls the machine; empty: nothing
 	written                  published
 	dirty                    bool // something that others see changed
 	timer                    *time.Timer
@@ -115,6 +121,9 @@ func Run(ctx context.Context, cfg Config) error {
 	defer s.timer.Stop()
 	s.Supervisor.Ready() // changes are queued from here on
 	go s.queue.reader(ctx, s.Kernel)
+	if s.WatchSeed != nil {
+		go s.watchSeed()
+	}
 	if err := s.resync(); err != nil {
 		return err
 	}
@@ -172,6 +181,8 @@ func (s *service) handle(e any) error {
 		s.listenFailed(e)
 	case upFailed:
 		s.upFailed(e)
+	case seedNamed:
+		s.seedNamed(e)
 	case kernelError:
 		return fmt.Errorf("watch the network: %w", e.err)
 	}

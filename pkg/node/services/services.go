@@ -5,7 +5,7 @@
 //
 //	localmount
 //	├── sshsetup ── sshd          starts without any network
-//	├── coldplug                  modules for the devices that are there
+//	├── coldplug ── nocloud       modules for the devices that are there; then a seed
 //	└── network                   DHCP on every physical NIC, for ever
 //	     └── nvidia
 //	          └── audit           after nvidia, exit status 0 always
@@ -28,6 +28,7 @@ func All(p bootparam.Params) []supervise.Service {
 		network(),
 		sshsetup(),
 		sshd(),
+		nocloud(p),
 		nvidia(p),
 		audit(),
 		console(),

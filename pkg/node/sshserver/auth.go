@@ -42,7 +42,7 @@ func (s *Server) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
 			return nil, gossh.ErrNoAuth
 		},
 	}
-	if s.Password != nil {
+	if s.access().Password != nil {
 		config.PasswordCallback = func(conn gossh.ConnMetadata, password []byte) (*gossh.Permissions, error) {
 			return s.checkPassword(ctx, conn.User(), password)
 		}
@@ -52,7 +52,7 @@ func (s *Server) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
 
 func (s *Server) checkKey(user string, key gossh.PublicKey) (*gossh.Permissions, error) {
 	_, known := s.account(user)
-	k, found := s.Keys.Find(key)
+	k, found := s.access().Keys.Find(key)
 	if !known || !found {
 		return nil, fmt.Errorf("key %s %s is not authorised", key.Type(), gossh.FingerprintSHA256(key))
 	}
@@ -60,7 +60,8 @@ func (s *Server) checkKey(user string, key gossh.PublicKey) (*gossh.Permissions,
 }
 
 // checkPassword takes the same time for a wrong password, an unknown user and
-// root, for whom no password is right.
+// root, for whom no password is right, and for one that is off since this
+// connection began.
 func (s *Server) checkPassword(ctx context.Context, user string, password []byte) (*gossh.Permissions, error) {
 	start := time.Now()
 	select {
@@ -68,7 +69,8 @@ func (s *Server) checkPassword(ctx context.Context, user string, password []byte
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	right := s.Password.Verify(password)
+	hash := s.access().Password
+	right := hash != nil && hash.Verify(password)
 	<-verifications
 	account, known := s.account(user)
 	if right && known && account.Password {

@@ -32,7 +32,7 @@ func SetupMain(stderr io.Writer) int {
 	}
 	io.WriteString(stderr, res.LogText())
 	notify.Status(res.Fingerprint)
-	if err := tellConsoles(res.ConsoleText()); err != nil {
+	if err := TellConsole(res.ConsoleText()); err != nil {
 		fmt.Fprintln(stderr, "sshsetup:", err) // the console's screen shows it again
 	}
 	return 0
@@ -53,9 +53,10 @@ func setupMain(dir, cmdlinePath string) (Result, error) {
 	return res, serr
 }
 
-// tellConsoles writes to every console: an operator may sit at any, and
-// /dev/console is only the last of them.
-func tellConsoles(text string) error {
+// TellConsole shows text on every console of the machine: an operator may sit at
+// any, and /dev/console is only the last of them. One that takes no bytes (flow
+// control) is waited for no longer than a second.
+func TellConsole(text string) error {
 	names, err := console.Active(os.DirFS("/"))
 	if err != nil {
 		return errors.Join(err, toConsole("/dev/console", text))

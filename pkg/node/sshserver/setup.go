@@ -17,6 +17,7 @@ const (
 	Dir                 = "run/bee/ssh"
 	HostKeyPath         = Dir + "/host_key"
 	KeysPath            = Dir + "/authorized_keys"
+	LateKeysPath        = Dir + "/authorized_keys.late" // those that AddKeys took
 	PasswordHashPath    = Dir + "/password.hash"
 	ConsolePasswordPath = Dir + "/console-password" // the random one in clear, for the console's screen alone; RAM, 0600
 	FingerprintPath     = "run/bee/ssh-fingerprint"
@@ -34,7 +35,8 @@ type Result struct {
 // Setup makes below root what sshd needs, from the keys baked into the image
 // and the kernel parameters. Run again it changes neither host key nor random
 // password. The policy: bee.password_hash is the operator's password if it is
-// there and sound; else keys alone, if there is one; else a random password.
+// there and sound; else keys alone, if there is one, late ones (AddKeys) too;
+// else a random password.
 func Setup(root *os.Root, params bootparam.Params) (Result, error) {
 	var res Result
 	if err := root.MkdirAll(Dir, 0o755); err != nil {
@@ -101,7 +103,13 @@ func setupKeys(root *os.Root, fromParams []string, res *Result) (n int, err erro
 	if err := writeFile(root, KeysPath, []byte(b.String()), 0o600); err != nil {
 		return 0, fmt.Errorf("write authorised keys: %w", err)
 	}
-	return len(seen), nil
+	// Keys that were added since the boot began stay, and keep a random password away.
+	late, warnings, err := readKeys(root.FS(), LateKeysPath)
+	res.Warnings = append(res.Warnings, warnings...)
+	for _, k := range late {
+		seen[string(k.blob)] = k
+	}
+	return len(seen), err
 }
 
 func setupPassword(root *os.Root, hash string, res *Result) error {
@@ -150,7 +158,10 @@ func writeFile(root *os.Root, name string, data []byte, mode fs.FileMode) error 
 	if err := errors.Join(werr, merr, f.Close()); err != nil {
 		return errors.Join(err, remove(root, tmp))
 	}
-	return root.Rename(tmp, name)
+	if err := root.Rename(tmp, name); err != nil {
+		return errors.Join(err, remove(root, tmp))
+	}
+	return nil
 }
 
 func remove(root *os.Root, name string) error {
@@ -195,21 +206,11 @@ func Load(root fs.FS) (*Server, error) {
 	if s.HostKey, err = parseHostKey(pemBytes); err != nil {
 		return nil, fmt.Errorf("%s: %w", HostKeyPath, err)
 	}
-	text, err := fs.ReadFile(root, KeysPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read authorised keys: %w", err)
+	access, err := LoadAccess(root)
+	if err != nil {
+		return nil, err
 	}
-	keys, _ := ParseAuthorizedKeys(KeysPath, text) // Setup wrote what it found good
-	s.Keys = NewKeySet(keys)
-	hash, err := fs.ReadFile(root, PasswordHashPath)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, fmt.Errorf("read password hash: %w", err)
-	default:
-		if s.Password, err = ParsePasswordHash(strings.TrimSpace(string(hash))); err != nil {
-			return nil, fmt.Errorf("%s: %w", PasswordHashPath, err)
-		}
-	}
+	s.Keys, s.Password = access.Keys, access.Password
+	s.Reload = func() (Access, error) { return LoadAccess(root) }
 	return s, nil
 }

@@ -8,7 +8,8 @@
 // ours too, for exit signals, terminal modes and half-closed streams.
 //
 // Files, below the root: etc/bee/authorized_keys (baked into the image),
-// run/bee/ssh/{host_key,authorized_keys,password.hash,console-password} (0600),
+// run/bee/ssh/{host_key,authorized_keys,authorized_keys.late,password.hash,
+// console-password} (0600),
 // run/bee/ssh-fingerprint (0644), run/bee/motd. Kernel parameters:
 // bee.ssh_key, bee.password_hash.
 //
@@ -36,6 +37,7 @@ type Server struct {
 	HostKey  gossh.Signer
 	Keys     KeySet
 	Password *PasswordHash
+	Reload   func() (Access, error) // asked at every attempt who may log in now; nil: Keys and Password for ever
 	Accounts []Account
 	Limits   Limits
 	Starter  Starter

@@ -318,6 +318,43 @@ func TestFuncs(t *testing.T) {
 	}
 }
 
+// A process that is not to stay ends well with what it said last: that there was
+// nothing to do, or what was wrong.
+func TestProcessThatMayEnd(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		restart Restart
+		says    []string
+		state   control.State
+		reason  string
+	}{
+		{"done", OnFailure, nil, control.Done, "exit status 0"},
+		{"done, and it says what", OnFailure, []string{"status all of it"}, control.Done, "all of it"},
+		{"done badly", OnFailure, []string{"degraded half of it"}, control.Done, "half of it"},
+		{"skipped", Never, []string{"skipped nothing here"}, control.Skipped, "nothing here"},
+		{"to stay", Always, []string{"skipped nothing here"}, control.Backoff, "though it is to stay"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := with(process("a"), func(s *Service) { s.Restart = c.restart })
+			script := func(p *fakeProc, nth int) {
+				p.say("ready")
+				for _, line := range c.says {
+					p.say(line)
+				}
+			}
+			bubble(t, []Service{a, following("b", "a")}, scripts{"a": script}, func(g *rig) {
+				g.is("b", control.Ready)
+				g.last("a").exit(Exit{})
+				synctest.Wait()
+				g.is("a", c.state)
+				if s := g.status("a"); !strings.Contains(s.Reason, c.reason) {
+					t.Errorf("reason %q", s.Reason)
+				}
+			})
+		})
+	}
+}
+
 func TestHealthRestarts(t *testing.T) {
 	var sick atomic.Bool
 	a := with(process("a"), func(s *Service) {

@@ -322,7 +322,10 @@ func (e *Engine) gone(n *node) {
 		e.good(n, control.Done, n.weak)
 	case n.svc.Restart == Always:
 		e.failed(n, text+", though it is to stay", false)
+	case n.skip != "":
+		e.good(n, control.Skipped, n.skip)
 	default:
+		text = reasonOr(n.weak, reasonOr(n.text, text)) // its last words say more than a status of 0
 		e.to(n, control.Done, text)
 		e.event(n.svc.Name, control.Done, text, false)
 	}

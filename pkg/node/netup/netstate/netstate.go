@@ -17,7 +17,7 @@ const Path = "run/bee/net.json"
 // State is the whole network as the service sees it.
 type State struct {
 	Hostname       string       `json:"hostname"`
-	HostnameSource string       `json:"hostname_source"` // "parameter", "dhcp", "mac", or "default" while there is no NIC
+	HostnameSource string       `json:"hostname_source"` // "parameter", "nocloud", "dhcp", "mac", or "default" while there is no NIC
 	Interfaces     []Interface  `json:"interfaces"`      // physical first, by name
 	DNS            []netip.Addr `json:"dns"`             // in the order of resolv.conf
 	Search         []string     `json:"search,omitempty"`

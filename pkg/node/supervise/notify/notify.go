@@ -6,7 +6,7 @@
 //	degraded <reason>         it works, not as well as it should
 //	status <text>             a word for svc status
 //	condition <name> up|down  a condition that Service.Provides lists
-//	skipped <reason>          a oneshot that has nothing to do (then exit 0)
+//	skipped <reason>          it has nothing to do here (then exit 0)
 //
 // Outside the supervisor every function does nothing.
 package notify
@@ -47,8 +47,8 @@ func Condition(name string, up bool) {
 	send("condition " + name + word)
 }
 
-// Skipped says that a oneshot has nothing to do here. Exit with status 0 after
-// it.
+// Skipped says that the service, which is not one that is to stay, has nothing
+// to do here. Exit with status 0 after it.
 func Skipped(reason string) { send("skipped " + reason) }
 
 // descriptor is looked up once; afterwards the variables are gone from the
