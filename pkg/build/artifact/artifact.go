@@ -13,13 +13,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/bee-os/bee/pkg/build/authenticode"
 	"github.com/bee-os/bee/pkg/build/fetch"
+	"github.com/bee-os/bee/pkg/build/initrd"
 	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/build/nearest"
+	"github.com/bee-os/bee/pkg/build/sign"
+	"github.com/bee-os/bee/pkg/build/source"
 )
 
 // Family is a kind of artifact.
@@ -57,16 +61,26 @@ type Config struct {
 	Families []string  // names; default Default
 	Manifest string    // initramfs/<name>.manifest; default server
 	Keys     string    // file of public SSH keys that are baked in; default none
-	Append   string    // kernel parameters that media carry beside their own
 	Out      string    // folder; default images below Root
 	Cache    string    // folder; default fetch.CacheDir()
 	Date     time.Time // default: that of the newest index in bee.lock
 	Progress io.Writer // default os.Stderr
 
+	Parameters []string         // kernel parameters that media carry beside their own
+	Add        initrd.Additions // what the image has besides its manifest's
+	Vendor     string           // folder of makers' programs; default initrd.VendorTools below Root
+
 	NVIDIA       string // "on", "off"; default: as the manifest says
 	NVIDIAFlavor string // a driver.Flavor's name; default the first of them
 	ModuleKey    string // PEM file of the key that modules are signed with; default none
 	ModuleCert   string // and of its certificate
+
+	SecureBoot authenticode.Pair                               // signs unified kernel images; zero: they are not signed
+	CosignKey  string                                          // file of the key that signs what is made; default none
+	Keyless    func(ctx context.Context) (sign.Signer, error) // signs instead of a key; default none
+
+	DiskSize int64 // of a disk, bytes; default: what lies in it and some room
+	ESPSize  int64 // of its EFI system partition, bytes; default: the same
 }
 
 // id tells checkouts apart in the cache: two of them may differ in their
@@ -74,21 +88,6 @@ type Config struct {
 func (c Config) id() string {
 	sum := sha256.Sum256([]byte(c.Root))
 	return hex.EncodeToString(sum[:6])
-}
-
-// FromEnv reads ARCH, VARIANT (names with spaces or commas between them),
-// MANIFEST, BEE_AUTHORIZED_KEYS, NVIDIA, NVIDIA_FLAVOR, BEE_MODULE_KEY,
-// BEE_MODULE_CERT and SOURCE_DATE_EPOCH (reproducible-builds.org; seconds).
-func FromEnv(getenv func(string) string) Config {
-	c := Config{Arch: getenv("ARCH"), Manifest: getenv("MANIFEST"), Keys: getenv("BEE_AUTHORIZED_KEYS"),
-		Families: strings.FieldsFunc(getenv("VARIANT"), func(r rune) bool { return r == ' ' || r == ',' }),
-		NVIDIA:   getenv("NVIDIA"), NVIDIAFlavor: getenv("NVIDIA_FLAVOR"), ModuleKey: getenv("BEE_MODULE_KEY"), ModuleCert: getenv("BEE_MODULE_CERT")}
-	if s := getenv("SOURCE_DATE_EPOCH"); s != "" {
-		if n, err := strconv.ParseInt(s, 10, 64); err == nil && n > 0 {
-			c.Date = time.Unix(n, 0).UTC()
-		}
-	}
-	return c
 }
 
 func (c Config) defaults() (Config, error) {
@@ -134,7 +133,7 @@ func (c Config) chosen() ([]Family, error) {
 	for _, name := range c.Families {
 		i := slices.Index(names, name)
 		if i < 0 {
-			return nil, fmt.Errorf("choose what to make: there is no variant %q; there are: %s", name, strings.Join(names, ", "))
+			return nil, fmt.Errorf("choose what to make: there is no variant %q%s; there are: %s", name, nearest.Suggest(name, names), strings.Join(names, ", "))
 		}
 		if !slices.Contains(Families[i].Arches, c.Arch) {
 			return nil, fmt.Errorf("choose what to make: %s is not made for %s, only for %s", name, c.Arch, strings.Join(Families[i].Arches, ", "))
@@ -166,6 +165,9 @@ func Build(ctx context.Context, c Config) error {
 		}
 	}
 	p := &project{Config: c, Lock: l}
+	if p.source, err = source.Of(ctx, c.Root); err != nil {
+		return err
+	}
 	for _, f := range families {
 		if err := p.make(ctx, f); err != nil {
 			return fmt.Errorf("build %s: %w", f.Name, explain(err, c))

@@ -49,7 +49,7 @@ func buildKernelInitrd(ctx context.Context, w *Work) error {
 	}
 	b, err := initrd.Build(ctx, initrd.Config{
 		Root: w.Root, Arch: w.Arch, Variant: w.Manifest, Keys: w.keys, Lock: w.Lock, Store: store,
-		Cache: w.Cache, Date: w.Date, Progress: w.Progress, Extra: extra,
+		Cache: w.Cache, Date: w.Date, Progress: w.Progress, Extra: extra, Add: w.Add, Vendor: w.Vendor,
 	}, k, w.file(InitrdFile))
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ var consoles = map[string]string{
 // Cmdline is the kernel's command line of media, as far as it does not depend on
 // the boot loader.
 func (p *project) Cmdline() string {
-	return strings.Join(strings.Fields("quiet "+consoles[p.Arch]+" "+p.Append), " ")
+	return strings.Join(slices.Concat(strings.Fields("quiet "+consoles[p.Arch]), quoted(p.Parameters)), " ")
 }
 
 // mediumText is what the templates of media may name.

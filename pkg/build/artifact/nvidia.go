@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"cmp"
 	"context"
 	"debug/elf"
 	"errors"
@@ -132,7 +133,7 @@ func (c Config) extra(ctx context.Context, l *lock.File, store *debian.Store, k 
 
 // vendorPrograms are the makers' programs that somebody laid there.
 func (c Config) vendorPrograms() (map[string]string, error) {
-	dir := filepath.Join(c.Root, initrd.VendorTools, c.Arch)
+	dir := filepath.Join(cmp.Or(c.Vendor, filepath.Join(c.Root, initrd.VendorTools)), c.Arch)
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("look for makers' programs: %w", err)
