@@ -47,5 +47,5 @@
 // The firmware extends PCR 4 with the image's Authenticode hash; the stub
 // extends PCR 11 with name and content of each section; the kernel's EFI stub
 // extends PCR 9 with the command line and the initrd as the kernel gets it. Package
-// pcr predicts the first two from the file, and says how far the third can be.
+// pcr predicts all three from the file; the end-to-end test reads them in a guest.
 package uki
