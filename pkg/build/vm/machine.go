@@ -24,6 +24,7 @@ type Machine struct {
 	Initrds []string // host paths, joined in this order into one initrd by Start
 	Append  string   // kernel command line after the serial console, which is always there
 	Bios    string   // host path of a firmware image instead of the platform's own
+	UEFI    *UEFI    // UEFI firmware in flash instead of the platform's own
 
 	NICs    []NIC
 	Disks   []Disk
@@ -128,6 +129,9 @@ func (m Machine) CommandLine() ([]string, error) {
 	}
 	if m.Bios != "" {
 		args = append(args, "-bios", biosPath)
+	}
+	if m.UEFI != nil {
+		args = append(args, m.UEFI.args()...)
 	}
 	if m.Kernel != "" {
 		args = append(args, "-kernel", kernelPath, "-append", strings.TrimSpace("console="+p.console+" "+m.Append))
@@ -280,6 +284,10 @@ func (m Machine) step(initrd string) (sandbox.Step, error) {
 		if f.Host != "" {
 			s.Ro = append(s.Ro, f)
 		}
+	}
+	if m.UEFI != nil {
+		s.Ro = append(s.Ro, sandbox.Bind{Host: m.UEFI.Code, Path: codePath})
+		s.Rw = append(s.Rw, sandbox.Bind{Host: m.UEFI.Vars, Path: varsPath})
 	}
 	for i, d := range m.Disks {
 		b := sandbox.Bind{Host: d.File, Path: diskPath(i)}
