@@ -22,7 +22,7 @@ func (im *image) writeChecksum(f *os.File) error {
 		return err
 	}
 	var s sum
-	if _, err := io.Copy(&s, io.NewSectionReader(f, 0, im.size)); err != nil {
+	if _, err := io.CopyN(&s, io.NewSectionReader(f, 0, im.size), im.size); err != nil {
 		return err
 	}
 	_, err := f.WriteAt(binary.LittleEndian.AppendUint32(nil, s.value(im.size)), im.checksum)

@@ -115,7 +115,8 @@ func (im *image) hash() (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	from := int64(0)
 	for _, skip := range [][2]int64{{im.checksum, 4}, {im.directory, 8}, {im.certs, 0}} {
-		if _, err := io.Copy(h, io.NewSectionReader(im.r, from, skip[0]-from)); err != nil {
+		n := skip[0] - from
+		if _, err := io.CopyN(h, io.NewSectionReader(im.r, from, n), n); err != nil {
 			return sum, fmt.Errorf("read the image: %w", err)
 		}
 		from = skip[0] + skip[1]

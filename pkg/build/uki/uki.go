@@ -82,6 +82,8 @@ func (c Config) check() error {
 		return errors.New("it has no kernel command line, and would take any that it is started with; give it one")
 	case len(c.Cmdline) > maxCmdline:
 		return fmt.Errorf("the kernel command line has %d bytes and the kernel takes %d", len(c.Cmdline), maxCmdline)
+	case strings.TrimSpace(c.Cmdline) != c.Cmdline:
+		return fmt.Errorf("the kernel command line %q begins or ends in white space, which the stub takes away behind its measurement; leave it out", c.Cmdline)
 	case strings.ContainsFunc(c.Cmdline, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return fmt.Errorf("the kernel command line %q holds a control character", c.Cmdline)
 	case strings.ContainsFunc(c.Uname, func(r rune) bool { return r <= ' ' || r == 0x7f }):

@@ -253,6 +253,7 @@ func TestRefuses(t *testing.T) {
 	for want, change := range map[string]func(c *Config){
 		"no kernel command line":     func(c *Config) { c.Cmdline = "" },
 		"has 3000 bytes":             func(c *Config) { c.Cmdline = strings.Repeat("x", 3000) },
+		"ends in white space":        func(c *Config) { c.Cmdline = "quiet " },
 		"control character":          func(c *Config) { c.Cmdline = "a\nb" },
 		"white space":                func(c *Config) { c.Uname = "6 12" },
 		"not systemd's stub":         func(c *Config) { c.Stub = filepath.Join(programs, "systemd-bootx64.efi") },
