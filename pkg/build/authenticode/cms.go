@@ -2,7 +2,7 @@ package authenticode
 
 import (
 	"crypto"
-	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/asn1"
 	"fmt"
@@ -13,7 +13,7 @@ import (
 	tag "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// Object identifiers of RFC 5652, RFC 3279, RFC 5758 and of Authenticode.
+// Object identifiers of RFC 5652, RFC 4055 and of Authenticode.
 var (
 	oidSignedData    = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 	oidContentType   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
@@ -21,8 +21,6 @@ var (
 	oidSHA256        = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
 	oidRSA           = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
 	oidRSASHA256     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}
-	oidECPublicKey   = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
-	oidECDSASHA256   = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}
 	oidIndirectData  = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 2, 1, 4}  // SPC_INDIRECT_DATA_OBJID
 	oidOpusInfo      = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 2, 1, 12} // SPC_SP_OPUS_INFO_OBJID
 	oidPEImage       = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 2, 1, 15} // SPC_PE_IMAGE_DATAOBJ
@@ -34,14 +32,11 @@ const obsolete = "<<<Obsolete>>>"
 // context is the constructed context-specific tag [n].
 func context(n tag.Tag) tag.Tag { return n.ContextSpecific().Constructed() }
 
-// algorithm writes an AlgorithmIdentifier; ECDSA has no parameters (RFC 5758,
-// 3.2), the others NULL.
+// algorithm writes an AlgorithmIdentifier.
 func algorithm(b *cryptobyte.Builder, oid asn1.ObjectIdentifier) {
 	b.AddASN1(tag.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1ObjectIdentifier(oid)
-		if !oid.Equal(oidECDSASHA256) {
-			b.AddASN1NULL()
-		}
+		b.AddASN1NULL()
 	})
 }
 
@@ -127,22 +122,17 @@ func (s *signer) sign(hash [sha256.Size]byte) ([]byte, error) {
 		return nil, err
 	}
 	digest := sha256.Sum256(set)
-	oid := oidRSA
-	if _, ok := s.key.(*ecdsa.PrivateKey); ok {
-		oid = oidECDSASHA256
-	}
-	// Without a source of randomness ECDSA is deterministic; PKCS #1 v1.5 always is.
-	signature, err := s.key.Sign(nil, digest[:], crypto.SHA256)
+	signature, err := rsa.SignPKCS1v15(nil, s.key, crypto.SHA256, digest[:])
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	return s.wrap(content, attrs, oid, signature)
+	return s.wrap(content, attrs, signature)
 }
 
 // wrap lays the parts out. Firmware looks for the digest's algorithm at a fixed
 // place, which it has in DER with lengths of two bytes: those of 256 and more,
 // and a certificate makes every signature longer than that.
-func (s *signer) wrap(content, attrs []byte, oid asn1.ObjectIdentifier, signature []byte) ([]byte, error) {
+func (s *signer) wrap(content, attrs, signature []byte) ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(tag.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1ObjectIdentifier(oidSignedData)
@@ -157,7 +147,7 @@ func (s *signer) wrap(content, attrs []byte, oid asn1.ObjectIdentifier, signatur
 					})
 				})
 				b.AddASN1(context(0), func(b *cryptobyte.Builder) { b.AddBytes(s.cert.Raw) })
-				b.AddASN1(tag.SET, func(b *cryptobyte.Builder) { s.info(b, attrs, oid, signature) })
+				b.AddASN1(tag.SET, func(b *cryptobyte.Builder) { s.info(b, attrs, signature) })
 			})
 		})
 	})
@@ -165,7 +155,7 @@ func (s *signer) wrap(content, attrs []byte, oid asn1.ObjectIdentifier, signatur
 }
 
 // info writes the SignerInfo.
-func (s *signer) info(b *cryptobyte.Builder, attrs []byte, oid asn1.ObjectIdentifier, signature []byte) {
+func (s *signer) info(b *cryptobyte.Builder, attrs, signature []byte) {
 	b.AddASN1(tag.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(1)
 		b.AddASN1(tag.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -174,7 +164,7 @@ func (s *signer) info(b *cryptobyte.Builder, attrs []byte, oid asn1.ObjectIdenti
 		})
 		algorithm(b, oidSHA256)
 		b.AddASN1(context(0), func(b *cryptobyte.Builder) { b.AddBytes(attrs) })
-		algorithm(b, oid)
+		algorithm(b, oidRSA)
 		b.AddASN1OctetString(signature)
 	})
 }

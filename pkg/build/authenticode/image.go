@@ -4,8 +4,9 @@
 // 32.5.3. Only SHA-256 is known.
 //
 // A signature made here depends on the image, the key and the certificate
-// alone: it carries no time, RSA is PKCS #1 v1.5, and ECDSA takes its nonce from
-// what is signed (RFC 6979). The same inputs give the same bytes.
+// alone: it carries no time, and RSA is PKCS #1 v1.5. The same inputs give the
+// same bytes. Other keys than RSA are refused: OVMF was seen not to start what
+// an ECDSA key signed ("Access Denied"), with the certificate in its db.
 package authenticode
 
 import (

@@ -1,9 +1,6 @@
 package authenticode
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,8 +8,8 @@ import (
 	"fmt"
 )
 
-// minRSA is the shortest RSA key, in bits, that UEFI's db may hold (UEFI 2.10,
-// 32.4.1: EFI_CERT_RSA2048).
+// minRSA is the shortest RSA key that is taken, in bits: the one that UEFI names
+// in its signature lists (UEFI 2.10, 32.4.1: EFI_CERT_RSA2048_GUID).
 const minRSA = 2048
 
 // Pair is a key and its certificate: PEM files. The zero Pair signs nothing.
@@ -43,7 +40,7 @@ func (p Pair) Certificate() (*x509.Certificate, error) {
 
 // signer is a pair that was read.
 type signer struct {
-	key  crypto.Signer
+	key  *rsa.PrivateKey
 	cert *x509.Certificate
 }
 
@@ -52,23 +49,16 @@ func (p Pair) load() (*signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the Secure Boot key %s and its certificate %s: %w; both must be PEM and belong together", p.Key, p.Cert, err)
 	}
-	s := &signer{}
-	if s.cert, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
+	key, ok := pair.PrivateKey.(*rsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("use the Secure Boot key %s: it is no RSA key, and firmware takes no other; make one of %d bits", p.Key, minRSA)
+	}
+	if key.N.BitLen() < minRSA {
+		return nil, fmt.Errorf("use the Secure Boot key %s: it has %d bits, firmware wants %d or more; make a longer one", p.Key, key.N.BitLen(), minRSA)
+	}
+	cert, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
 		return nil, fmt.Errorf("read certificate %s: %w", p.Cert, err)
 	}
-	switch k := pair.PrivateKey.(type) {
-	case *rsa.PrivateKey:
-		s.key = k
-		if k.N.BitLen() < minRSA {
-			return nil, fmt.Errorf("use the Secure Boot key %s: it has %d bits, firmware wants %d or more; make a longer one", p.Key, k.N.BitLen(), minRSA)
-		}
-	case *ecdsa.PrivateKey:
-		s.key = k
-		if k.Curve != elliptic.P256() && k.Curve != elliptic.P384() {
-			return nil, fmt.Errorf("use the Secure Boot key %s: it is on the curve %s, and only P-256 and P-384 are known; make an RSA key", p.Key, k.Curve.Params().Name)
-		}
-	default:
-		return nil, fmt.Errorf("use the Secure Boot key %s: it is neither RSA nor ECDSA, and firmware takes no other; make an RSA key", p.Key)
-	}
-	return s, nil
+	return &signer{key, cert}, nil
 }

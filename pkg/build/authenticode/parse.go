@@ -49,7 +49,6 @@ type signature struct {
 	want   [sha256.Size]byte // of the content
 	signed []byte            // what the key signed: the attributes as a SET
 	bytes  []byte
-	kind   x509.SignatureAlgorithm
 	issuer []byte // of the signer's certificate, DER
 	serial *big.Int
 	certs  []*x509.Certificate
@@ -158,13 +157,8 @@ func (s *signature) readSigner(in *cryptobyte.String) error {
 		return fmt.Errorf("%w: it has no signature", errMalformed)
 	}
 	s.bytes = value
-	switch {
-	case oid.Equal(oidRSA), oid.Equal(oidRSASHA256):
-		s.kind = x509.SHA256WithRSA
-	case oid.Equal(oidECDSASHA256), oid.Equal(oidECPublicKey):
-		s.kind = x509.ECDSAWithSHA256
-	default:
-		return fmt.Errorf("the signature is of algorithm %v, which is not known", oid)
+	if !oid.Equal(oidRSA) && !oid.Equal(oidRSASHA256) {
+		return fmt.Errorf("the signature is of algorithm %v and not RSA, which firmware does not take", oid)
 	}
 	var err error
 	if s.signed, err = attributeSet(attrs); err != nil {
