@@ -19,6 +19,7 @@ func TestArgs(t *testing.T) {
 		"kernel": {
 			Kernel: "/k", Initrds: []string{"/i"}, Append: "bee.debug quiet", NICs: []NIC{{User: &User{Forward: []int{22, 80}, Restrict: true}}},
 		},
+		"uefi":  {UEFI: UEFI{Code: "/c", Vars: "/v", Secure: true}},
 		"arm64": {Arch: "arm64", Memory: 512, CPUs: 1, Kernel: "/k", Reboot: true},
 		"media": {
 			UEFI:  UEFI{Code: "/c", Vars: "/v", Secure: true},
@@ -91,6 +92,13 @@ func TestStepShowsWhatTheMachineNeeds(t *testing.T) {
 	}
 	if !reflect.DeepEqual(s, want) {
 		t.Errorf("step is\n%+v\nwant\n%+v", s, want)
+	}
+	flash, err := Machine{UEFI: UEFI{Code: "/c", Vars: "/v"}}.step("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ro, rw := []sandbox.Bind{{Host: "/c", Path: codePath}}, []sandbox.Bind{{Host: "/v", Path: varsPath}}; !reflect.DeepEqual(flash.Ro, ro) || !reflect.DeepEqual(flash.Rw, rw) {
+		t.Errorf("the flash's files are seen as %v and %v", flash.Ro, flash.Rw)
 	}
 	alone, err := Machine{NICs: []NIC{{}}}.step("")
 	if err != nil {
