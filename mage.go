@@ -13,20 +13,42 @@ import (
 	"github.com/bee-os/bee/pkg/build/check"
 	"github.com/bee-os/bee/pkg/build/fetch"
 	"github.com/bee-os/bee/pkg/build/live"
+	"github.com/bee-os/bee/pkg/build/release"
 	"github.com/bee-os/bee/pkg/build/resolve"
 )
 
-// Build makes images/kernel-initrd/<arch>/{vmlinuz,initrd.img,bom.json} (ARCH, MANIFEST=thin|server, BEE_AUTHORIZED_KEYS=file).
-func Build(ctx context.Context) error { return artifact.Build(ctx, artifact.FromEnv(os.Getenv)) }
+// Build makes images/kernel-initrd/<arch>/{vmlinuz,initrd.img,bom.json} (bee.toml, ARCH, MANIFEST=thin|server, BEE_AUTHORIZED_KEYS=file).
+func Build(ctx context.Context) error { return artifact.Make(ctx, os.Getenv, artifact.Build) }
 
 // Image makes the ISO image and the raw disk, or the families that VARIANT names (ARCH, MANIFEST, BEE_AUTHORIZED_KEYS).
 func Image(ctx context.Context) error {
-	return artifact.BuildMedia(ctx, artifact.FromEnv(os.Getenv))
+	return artifact.Make(ctx, os.Getenv, artifact.BuildMedia)
 }
 
-// Images makes every family for every architecture (ARCH: one of them).
+// Images makes every family for every architecture (VARIANT: those that it names).
 func Images(ctx context.Context) error {
-	return artifact.BuildAll(ctx, artifact.FromEnv(os.Getenv))
+	return artifact.Make(ctx, os.Getenv, artifact.BuildAll)
+}
+
+// Repro builds every family twice, in other folders, with other users, umasks and numbers of CPUs, and compares (ARCH, VARIANT, MANIFEST).
+func Repro(ctx context.Context) error { return release.Repro(ctx, os.Getenv, os.Stdout) }
+
+// Verify checks a folder of images/ or an image in a registry, from signature to fs-verity (BEE_COSIGN_PUB=file).
+func Verify(ctx context.Context, target string) error {
+	return release.Verify(ctx, os.Getenv, target, os.Stdout)
+}
+
+// Publish verifies what lies in images/ and puts it where BEE_PUBLISH and BEE_PUBLISH_OCI say (BEE_COSIGN_KEY, BEE_WEBHOOK_URL).
+func Publish(ctx context.Context) error { return release.Publish(ctx, os.Getenv, os.Stdout) }
+
+// Flash writes IMAGE (default: the raw disk) to a disk, after it asked, and reads it back.
+func Flash(ctx context.Context, device string) error {
+	return release.Flash(ctx, os.Getenv, device, os.Stdin, os.Stdout)
+}
+
+// Patch changes the parameters of a medium that is built: mage patch IMAGE 'bee.ip=… bee.ntp=…'.
+func Patch(ctx context.Context, image, parameters string) error {
+	return release.Patch(ctx, os.Getenv, image, parameters, os.Stdout)
 }
 
 // Run builds, boots the result in QEMU and shows what it found (BEE_RUN=once ends after the summary; BEE_APPEND adds kernel parameters).

@@ -40,7 +40,11 @@ var Families = []Family{
 	iso,
 	raw,
 	arm64UEFI,
+	qcow2Disk,
+	unified,
 	ipxe,
+	ociImage,
+	rpi4,
 }
 
 // Arches are the architectures that bee.lock pins a kernel for, as Go calls
@@ -75,8 +79,8 @@ type Config struct {
 	ModuleKey    string // PEM file of the key that modules are signed with; default none
 	ModuleCert   string // and of its certificate
 
-	SecureBoot authenticode.Pair                               // signs unified kernel images; zero: they are not signed
-	CosignKey  string                                          // file of the key that signs what is made; default none
+	SecureBoot authenticode.Pair                              // signs unified kernel images; zero: they are not signed
+	CosignKey  string                                         // file of the key that signs what is made; default none
 	Keyless    func(ctx context.Context) (sign.Signer, error) // signs instead of a key; default none
 
 	DiskSize int64 // of a disk, bytes; default: what lies in it and some room
@@ -96,6 +100,12 @@ func (c Config) defaults() (Config, error) {
 		c.Root = "."
 	}
 	if c.Root, err = filepath.Abs(c.Root); err != nil {
+		return c, err
+	}
+	if c.Vendor == "" {
+		c.Vendor = filepath.Join(c.Root, initrd.VendorTools)
+	}
+	if c.Vendor, err = filepath.Abs(c.Vendor); err != nil {
 		return c, err
 	}
 	if c.Arch == "" {
@@ -184,27 +194,35 @@ func BuildMedia(ctx context.Context, c Config) error {
 	return Build(ctx, c)
 }
 
-// BuildAll makes every family for every architecture, or for those that the
-// configuration names.
+// BuildAll makes every family, or those that the configuration names, for every
+// architecture, whatever the configuration's is.
 func BuildAll(ctx context.Context, c Config) error {
+	asked := c.Families
 	for _, arch := range Arches {
-		if c.Arch != "" && c.Arch != arch {
+		if c.Arch = arch; len(asked) == 0 {
+			c.Families = FamiliesFor(arch)
+		} else {
+			c.Families = slices.DeleteFunc(slices.Clone(asked), func(name string) bool { return !slices.Contains(FamiliesFor(arch), name) })
+		}
+		if len(c.Families) == 0 {
 			continue
 		}
-		one := c
-		one.Arch = arch
-		if len(one.Families) == 0 {
-			for _, f := range Families {
-				if slices.Contains(f.Arches, arch) {
-					one.Families = append(one.Families, f.Name)
-				}
-			}
-		}
-		if err := Build(ctx, one); err != nil {
+		if err := Build(ctx, c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// FamiliesFor are the names of the families that are made for an architecture.
+func FamiliesFor(arch string) []string {
+	var names []string
+	for _, f := range Families {
+		if slices.Contains(f.Arches, arch) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
 
 // explain adds the remedy to errors of the machine.

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/bee-os/bee/pkg/build/source"
 )
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl operator@example"
@@ -73,11 +76,53 @@ func TestExplainNoSpace(t *testing.T) {
 	}
 }
 
-func TestFromEnv(t *testing.T) {
-	env := map[string]string{"ARCH": "arm64", "MANIFEST": "thin", "BEE_AUTHORIZED_KEYS": "k", "SOURCE_DATE_EPOCH": "86400"}
-	c := FromEnv(func(k string) string { return env[k] })
-	if c.Arch != "arm64" || c.Manifest != "thin" || c.Keys != "k" || !c.Date.Equal(time.Unix(86400, 0)) {
-		t.Errorf("%+v", c)
+func TestLoad(t *testing.T) {
+	env := map[string]string{"ARCH": "arm64", "MANIFEST": "thin", "VARIANT": "iso,uki", "BEE_AUTHORIZED_KEYS": "k", "SOURCE_DATE_EPOCH": "86400", "BEE_PARAMETERS": "bee.ntp=192.0.2.1"}
+	load := func() (Config, error) { return Load("../../..", func(k string) string { return env[k] }) }
+	c, err := load()
+	if err != nil || c.Arch != "arm64" || c.Manifest != "thin" || c.Keys != "k" || !c.Date.Equal(time.Unix(86400, 0)) ||
+		!slices.Equal(c.Families, []string{"iso", "uki"}) || !slices.Equal(c.Parameters, []string{"bee.ntp=192.0.2.1"}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for name, bad := range map[string]string{"ARCH": "arm46", "VARIANT": "isso", "MANIFEST": "sever", "SOURCE_DATE_EPOCH": "today"} {
+		was := env[name]
+		env[name] = bad
+		if _, err := load(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s=%s: %v", name, bad, err)
+		}
+		env[name] = was
+	}
+}
+
+// TestFamilies: each family is made for an architecture that there is, and no two
+// have one name.
+func TestFamilies(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, f := range Families {
+		if seen[f.Name] || f.Summary == "" || len(f.Arches) == 0 || f.Build == nil {
+			t.Errorf("%+v", f)
+		}
+		seen[f.Name] = true
+		for _, a := range f.Arches {
+			if !slices.Contains(Arches, a) {
+				t.Errorf("%s is made for %s", f.Name, a)
+			}
+		}
+	}
+	for arch, names := range Media {
+		for _, n := range names {
+			if !slices.Contains(FamiliesFor(arch), n) {
+				t.Errorf("%s is no family for %s", n, arch)
+			}
+		}
+	}
+	for says, c := range map[string]Config{
+		"do you mean iso?": {Root: "../../..", Families: []string{"isso"}},
+		"is not made for":  {Root: "../../..", Families: []string{"disk-image-rpi4"}},
+	} {
+		if err := Build(t.Context(), c); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: %v", c.Families, err)
+		}
 	}
 }
 
@@ -104,7 +149,7 @@ func TestStamp(t *testing.T) {
 	c := Config{Root: root, Cache: cache, Arch: "amd64", Manifest: "x"}
 	stampOf := func(c Config, keys string) stamp {
 		t.Helper()
-		s, err := newStamp(c, out, []byte(keys))
+		s, err := newStamp(c, out, []byte(keys), source.State{Commit: "c", Clean: true})
 		if err != nil {
 			t.Fatal(err)
 		}

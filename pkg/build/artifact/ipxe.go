@@ -5,6 +5,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+
+	"github.com/bee-os/bee/pkg/build/manifest"
 )
 
 // ipxe is a folder that a TFTP or HTTP server gives to machines which start from
@@ -51,6 +53,21 @@ func buildIPXE(ctx context.Context, w *Work) error {
 	if err := w.writeFiles(files); err != nil {
 		return err
 	}
+	for _, f := range files {
+		role := "boot loader"
+		switch {
+		case f.path == KernelFile:
+			role = "kernel"
+		case f.path == InitrdFile:
+			role = "initrd"
+		case f.source == "":
+			role = "configuration"
+		}
+		w.made(f.path, role, manifest.Options{})
+	}
+	w.carries(loader.ForNetwork()...)
+	w.boot = manifest.Boot{CommandLine: m.Cmdline, Editable: true, How: "boot.ipxe, grub/grub.cfg and pxelinux.cfg/default on the server"}
+	w.rests = netParts
 	w.say("%d files, for a TFTP or HTTP server; DHCP names undionly.kpxe (BIOS), ipxe.efi (UEFI) or shim*.efi (Secure Boot)", len(files))
 	return nil
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/bootloader"
 	"github.com/bee-os/bee/pkg/build/disk/fat"
+	"github.com/bee-os/bee/pkg/build/iso9660"
+	"github.com/bee-os/bee/pkg/build/manifest"
+	"github.com/bee-os/bee/pkg/build/paramblock"
 	"github.com/bee-os/bee/pkg/build/sandbox"
 )
 
@@ -79,6 +82,17 @@ func buildISO(ctx context.Context, w *Work) error {
 	if err != nil {
 		return err
 	}
+	contents, err := w.inISO(parts, fi.Size())
+	if err != nil {
+		return err
+	}
+	w.made(ISOFile, "iso", manifest.Options{Contents: contents})
+	if err := w.findBlocks(); err != nil {
+		return err
+	}
+	w.carries(loader.ForMedia()...)
+	w.boot = w.grubBoot(m)
+	w.rests = chainParts(loader.HasBIOS())
 	w.say("%s, %.1f MiB", ISOFile, float64(fi.Size())/(1<<20))
 	return nil
 }
@@ -108,14 +122,35 @@ func (w *Work) mediumFiles(m mediumText, parts *Parts) ([]mediumFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	block, err := paramblock.New(nil)
+	if err != nil {
+		return nil, err
+	}
 	bomFile := filepath.Join(filepath.Dir(parts.Kernel), BOMFile)
 	return []mediumFile{
 		{path: mediumConfig, text: config},
 		{path: mediumKernel, source: parts.Kernel},
 		{path: mediumInitrd, source: parts.Initrd},
 		{path: "bee/" + BOMFile, source: bomFile},
+		{path: mediumParams, text: block[:]},
 		{path: "bee/" + m.ID, text: []byte("bee " + m.Version + "\n")},
 	}, nil
+}
+
+// inISO says where kernel and initramfs lie in the image.
+func (w *Work) inISO(parts *Parts, size int64) ([]manifest.Content, error) {
+	f, err := os.Open(w.file(ISOFile))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	offsets := make(map[string]int64)
+	for _, e := range iso9660.Walk(f, size) {
+		if name := strings.TrimPrefix(e.Path, "/"); name == mediumKernel || name == mediumInitrd {
+			offsets[name] = e.Start
+		}
+	}
+	return parts.contents(offsets)
 }
 
 // isoStep runs xorriso.

@@ -12,6 +12,7 @@ import (
 	"github.com/bee-os/bee/pkg/build/initrd"
 	"github.com/bee-os/bee/pkg/build/kernel"
 	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/build/manifest"
 )
 
 // kernelInitrd is a kernel and an initramfs, which is all that QEMU, kexec, GRUB
@@ -64,6 +65,11 @@ func buildKernelInitrd(ctx context.Context, w *Work) error {
 	if err := copyFile(w.file(KernelFile), k.Image); err != nil {
 		return err
 	}
+	for _, o := range []struct{ name, role string }{{KernelFile, "kernel"}, {InitrdFile, "initrd"}, {BOMFile, "bom"}} {
+		w.made(o.name, o.role, manifest.Options{})
+	}
+	w.boot = manifest.Boot{CommandLine: kernelLine(w.words()), Editable: true, How: "whoever starts the kernel gives it; this one is what media have"}
+	w.rests = looseParts
 	report(w.Progress, KernelInitrdDir(w.Out, w.Arch), b, w.file(InitrdFile))
 	return nil
 }

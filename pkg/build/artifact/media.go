@@ -9,11 +9,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/bootloader"
+	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/build/manifest"
+	"github.com/bee-os/bee/pkg/build/paramblock"
 )
 
 // Places on a medium.
@@ -32,10 +36,32 @@ var consoles = map[string]string{
 	"arm64": "console=tty0",
 }
 
-// Cmdline is the kernel's command line of media, as far as it does not depend on
+// words are the kernel's command line of media, as far as it does not depend on
 // the boot loader.
-func (p *project) Cmdline() string {
-	return strings.Join(slices.Concat(strings.Fields("quiet "+consoles[p.Arch]), quoted(p.Parameters)), " ")
+func (p *project) words() []string {
+	return slices.Concat(strings.Fields("quiet "+consoles[p.Arch]), p.Parameters)
+}
+
+// kernelLine puts words onto a command line as the kernel reads them (lib/cmdline.c,
+// next_arg): one with a blank stands in double quotes.
+func kernelLine(words []string) string {
+	line := slices.Clone(words)
+	for i, w := range line {
+		if strings.ContainsAny(w, " \t") {
+			line[i] = `"` + w + `"`
+		}
+	}
+	return strings.Join(line, " ")
+}
+
+// grubLine puts words into GRUB's configuration; none holds a quote, which
+// paramblock.Check makes sure of.
+func grubLine(words []string) string {
+	line := slices.Clone(words)
+	for i, w := range line {
+		line[i] = "'" + w + "'"
+	}
+	return strings.Join(line, " ")
 }
 
 // mediumText is what the templates of media may name.
@@ -43,8 +69,10 @@ type mediumText struct {
 	Version   string
 	ID        string // names a file that only this medium has
 	InitrdMiB int
-	Cmdline   string
+	Cmdline   string // as the kernel reads it
+	Words     string // as GRUB does
 	Loud      string // the same, and the kernel says more
+	Default   string // definition of the function that a parameter block replaces
 	Kernel    string // file names beside the script
 	Initrd    string
 	Script    string
@@ -71,11 +99,12 @@ func (p *project) medium(ctx context.Context) (mediumText, *Parts, error) {
 	if err != nil {
 		return mediumText{}, nil, err
 	}
-	line := p.Cmdline()
+	words := p.words()
+	line := kernelLine(words)
 	id := sha256.Sum256([]byte(parts.KernelSum + parts.InitrdSum + line))
 	return mediumText{
 		Version: bom.Version, ID: "id-" + hex.EncodeToString(id[:8]), InitrdMiB: int((fi.Size() + 1<<20 - 1) >> 20),
-		Cmdline: line, Loud: strings.TrimPrefix(line, "quiet "), Kernel: KernelFile, Initrd: InitrdFile, Script: iPXEScript,
+		Cmdline: line, Words: grubLine(words), Loud: grubLine(words[1:]), Default: strings.TrimSuffix(paramblock.Default, "\n"), Kernel: KernelFile, Initrd: InitrdFile, Script: iPXEScript,
 	}, parts, nil
 }
 
@@ -136,4 +165,35 @@ func (p *project) openLoader(ctx context.Context) (*bootloader.Loader, error) {
 	}
 	p.loader, err = bootloader.Open(ctx, p.Lock, store, p.Arch)
 	return p.loader, err
+}
+
+// carries says which packages have a part of themselves in the artifact, beside
+// those of the image inside.
+func (w *Work) carries(entries ...lock.Entry) { w.carried = append(w.carried, entries...) }
+
+// grubBoot is how media start that GRUB starts.
+func (w *Work) grubBoot(m mediumText) manifest.Boot {
+	return manifest.Boot{CommandLine: m.Cmdline, Editable: true, How: "the parameter block: go tool mage patch IMAGE 'bee.ip=…'"}
+}
+
+// findBlocks notes where the outputs have their parameter blocks.
+func (w *Work) findBlocks() error {
+	for i, o := range w.outputs {
+		f, err := os.Open(w.file(o.Name))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		fi, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if w.outputs[i].Block, err = paramblock.Find(f, fi.Size()); err != nil {
+			return err
+		}
+		if len(w.outputs[i].Block) == 0 {
+			return fmt.Errorf("find the parameter block in %s: there is none, and every medium has one", o.Name)
+		}
+	}
+	return nil
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/bee-os/bee/pkg/build/bootloader"
 	"github.com/bee-os/bee/pkg/build/disk/gpt"
+	"github.com/bee-os/bee/pkg/build/manifest"
 )
 
 // raw is a disk that is written with dd or `mage flash`: GPT, a BIOS boot
@@ -40,11 +42,14 @@ func buildRaw(ctx context.Context, w *Work) error {
 	if err != nil {
 		return err
 	}
+	if err := w.findBlocks(); err != nil {
+		return err
+	}
 	w.say("%s, %d MiB", RawFile, size>>20)
 	return nil
 }
 
-// writeDisk writes the disk and returns its size in bytes.
+// writeDisk writes the disk, lists it as an output and returns its size in bytes.
 func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 	m, parts, err := w.medium(ctx)
 	if err != nil {
@@ -54,6 +59,7 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	w.carries(loader.ForMedia()...)
 	uefi, err := loader.UEFI()
 	if err != nil {
 		return 0, err
@@ -80,7 +86,12 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 	for _, p := range table.Partitions {
 		size += p.Size
 	}
-	size += stateSpace
+	if size += stateSpace; w.DiskSize != 0 {
+		if w.DiskSize < size-stateSpace {
+			return 0, fmt.Errorf("make a disk of %d bytes, as disk_size says: what lies in it takes %d; give it more, or nothing", w.DiskSize, size-stateSpace)
+		}
+		size = w.DiskSize / gpt.SectorSize * gpt.SectorSize
+	}
 	if err := table.Place(size); err != nil {
 		return 0, err
 	}
@@ -90,7 +101,8 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 			return 0, err
 		}
 	}
-	return size, writeWhole(out, size, func(f *os.File) error {
+	esp := table.Partitions[len(table.Partitions)-1].Start
+	err = writeWhole(out, size, func(f *os.File) error {
 		if err := table.Write(f, size); err != nil {
 			return err
 		}
@@ -99,8 +111,19 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 				return err
 			}
 		}
-		return w.writeVolume(ctx, f, table.Partitions[len(table.Partitions)-1].Start, volume)
+		return w.writeVolume(ctx, f, esp, volume)
 	})
+	if err != nil {
+		return 0, err
+	}
+	contents, err := w.inVolume(parts, volume, esp, mediumKernel, mediumInitrd)
+	if err != nil {
+		return 0, err
+	}
+	w.made(filepath.Base(out), "disk", manifest.Options{Contents: contents})
+	w.boot = w.grubBoot(m)
+	w.rests = chainParts(loader.HasBIOS())
+	return size, nil
 }
 
 // biosCore makes GRUB for BIOS, which lies in the table's first partition, and

@@ -57,6 +57,16 @@ func Load(root string, getenv func(string) string) (Config, error) {
 	return c, nil
 }
 
+// Make lets one of the builds make what bee.toml of the current folder and the
+// environment ask for.
+func Make(ctx context.Context, getenv func(string) string, build func(context.Context, Config) error) error {
+	c, err := Load(".", getenv)
+	if err != nil {
+		return err
+	}
+	return build(ctx, c)
+}
+
 // knownNames are what the values of a configuration are held against.
 func knownNames(root string) (config.Known, error) {
 	known := config.Known{Arches: Arches, Manifests: initrd.Variants(os.DirFS(filepath.Join(root, "initramfs")))}

@@ -11,10 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/bee-os/bee/pkg/build/initrd"
+	"github.com/bee-os/bee/pkg/build/source"
 )
 
 // stamp remembers what the files of a folder were made of, so that a build
@@ -36,14 +38,22 @@ type state struct {
 	Time time.Time
 }
 
-// inputs of a build below the checkout.
+// inputs of a build below the checkout; the last is where makers' programs lie
+// unless the configuration says another place.
 var inputs = []string{"bee.lock", "go.mod", "go.sum", "cmds", "pkg", "initramfs", "kernel-config", "firmware-list", "templates", "boot", initrd.VendorTools}
 
-func newStamp(c Config, dir string, keys []byte) (stamp, error) {
+func newStamp(c Config, dir string, keys []byte, at source.State) (stamp, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %s %s %d %x %q %q %q\n", runtime.Version(), c.Arch, c.Manifest, c.Date.Unix(), sha256.Sum256(keys), c.NVIDIA, c.NVIDIAFlavor, c.Append)
-	for _, file := range []string{c.ModuleKey, c.ModuleCert} {
+	fmt.Fprintf(h, "%s %s %s %d %x %v\n", runtime.Version(), c.Arch, c.Manifest, c.Date.Unix(), sha256.Sum256(keys), at)
+	fmt.Fprintf(h, "%q %q %q %q %q %q %d %d %v\n", c.NVIDIA, c.NVIDIAFlavor, c.Parameters, c.Add.Commands, c.Add.Modules, c.Add.Firmware, c.DiskSize, c.ESPSize, c.Keyless != nil)
+	files := []string{c.ModuleKey, c.ModuleCert, c.SecureBoot.Key, c.SecureBoot.Cert, c.CosignKey}
+	for _, f := range c.Add.Files {
+		fmt.Fprintf(h, "%q %o\n", f.Path, f.Mode)
+		files = append(files, f.Source)
+	}
+	for _, file := range files {
 		if file == "" {
+			fmt.Fprintln(h)
 			continue
 		}
 		text, err := os.ReadFile(file)
@@ -51,6 +61,14 @@ func newStamp(c Config, dir string, keys []byte) (stamp, error) {
 			return stamp{}, err
 		}
 		fmt.Fprintf(h, "%x\n", sha256.Sum256(text))
+	}
+	inputs := slices.Clone(inputs)
+	if c.Vendor != "" {
+		rel, err := filepath.Rel(c.Root, c.Vendor)
+		if err != nil {
+			return stamp{}, err
+		}
+		inputs[len(inputs)-1] = rel
 	}
 	for _, in := range inputs {
 		err := filepath.WalkDir(filepath.Join(c.Root, in), func(name string, d fs.DirEntry, err error) error {

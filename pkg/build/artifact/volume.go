@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"io"
 
 	"github.com/bee-os/bee/pkg/build/disk/fat"
+	"github.com/bee-os/bee/pkg/build/manifest"
 )
 
 // Sizes of the FAT32 volume of a disk, bytes. Below minVolume its clusters would
@@ -49,7 +51,28 @@ func (w *Work) volume(label string, parts *Parts, files []mediumFile) (fat.Volum
 		return fat.Volume{}, err
 	}
 	v.Size = max(least+spare, minVolume)
+	if w.ESPSize != 0 {
+		if w.ESPSize < least {
+			return fat.Volume{}, fmt.Errorf("make an EFI system partition of %d bytes, as esp_size says: what lies in it takes %d; give it more, or nothing", w.ESPSize, least)
+		}
+		v.Size = w.ESPSize / (1 << 20) << 20
+	}
 	return v, nil
+}
+
+// inVolume says where kernel and initramfs lie on a disk, whose volume begins at
+// an offset in bytes.
+func (w *Work) inVolume(parts *Parts, v fat.Volume, at int64, kernel, initrd string) ([]manifest.Content, error) {
+	layout, err := v.Plan()
+	if err != nil {
+		return nil, err
+	}
+	contents, err := parts.contents(map[string]int64{mediumKernel: at + layout.Files[kernel].Offset, mediumInitrd: at + layout.Files[initrd].Offset})
+	if err != nil {
+		return nil, err
+	}
+	contents[0].Path, contents[1].Path = kernel, initrd
+	return contents, nil
 }
 
 // writeVolume writes the volume into a disk, at an offset in bytes.

@@ -16,7 +16,10 @@ import (
 	"github.com/bee-os/bee/pkg/build/debian"
 	"github.com/bee-os/bee/pkg/build/fetch"
 	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/build/manifest"
 	"github.com/bee-os/bee/pkg/build/sandbox"
+	"github.com/bee-os/bee/pkg/build/sign"
+	"github.com/bee-os/bee/pkg/build/source"
 )
 
 // project is one run of Build: what its families have in common.
@@ -24,11 +27,14 @@ type project struct {
 	Config
 	Lock *lock.File
 
+	source source.State
 	keys   []byte
 	store  *debian.Store
 	box    *sandbox.Sandbox
+	used   []lock.Entry // packages of the tools that were run
 	parts  *Parts
 	loader *bootloader.Loader
+	signer sign.Signer
 }
 
 // Work is one family being made.
@@ -36,6 +42,13 @@ type Work struct {
 	*project
 	Family string // its name
 	Dir    string // empty; becomes the family's folder when all is well
+
+	// What the manifest says, for the family to fill in: made, carries.
+	outputs []manifest.Options
+	carried []lock.Entry
+	boot    manifest.Boot
+	pcrs    manifest.PCRs
+	rests   []manifest.Part
 }
 
 // Dir is the folder of a family's files for an architecture.
@@ -51,7 +64,7 @@ func (p *project) make(ctx context.Context, f Family) (err error) {
 		}
 	}
 	dir := Dir(p.Out, f.Name, p.Arch)
-	st, err := newStamp(p.Config, dir, p.keys)
+	st, err := newStamp(p.Config, dir, p.keys, p.source)
 	if err != nil {
 		return fmt.Errorf("look at what the build depends on: %w", err)
 	}
@@ -73,8 +86,12 @@ func (p *project) make(ctx context.Context, f Family) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(staged)) }()
-	if err := f.Build(ctx, &Work{project: p, Family: f.Name, Dir: staged}); err != nil {
+	w := &Work{project: p, Family: f.Name, Dir: staged}
+	if err := f.Build(ctx, w); err != nil {
 		return err
+	}
+	if err := w.describe(ctx); err != nil {
+		return fmt.Errorf("describe: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -125,6 +142,7 @@ func (p *project) tools(ctx context.Context) (*sandbox.Sandbox, error) {
 	}
 	var err error
 	p.box, err = sandbox.Open(ctx, p.Lock, p.Progress, runtime.GOARCH, "tools-image")
+	p.used = p.Lock.Group("tools-image", runtime.GOARCH)
 	return p.box, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/bee-os/bee/pkg/build/lock"
@@ -110,6 +111,22 @@ func (l *Loader) UEFI() ([]File, error) {
 		"EFI/BOOT/"+l.platform.boot, "usr/lib/shim/shim"+s+".efi.signed",
 		"EFI/BOOT/grub"+s+".efi", path.Join("usr/lib/grub", l.platform.signed, "gcd"+s+".efi.signed"),
 		"EFI/BOOT/mm"+s+".efi", "usr/lib/shim/mm"+s+".efi.signed")
+}
+
+// Package gives the named packages' entries; one that the architecture has not is
+// left out.
+func (l *Loader) Package(names ...string) []lock.Entry {
+	return slices.DeleteFunc(slices.Clone(l.Entries), func(e lock.Entry) bool { return !slices.Contains(names, e.Name) })
+}
+
+// ForMedia are the packages whose files lie on media: those of UEFI and of Core.
+func (l *Loader) ForMedia() []lock.Entry {
+	return l.Package("shim-signed", "shim-helpers-amd64-signed", "shim-helpers-arm64-signed", "grub-efi-amd64-signed", "grub-efi-arm64-signed", "grub-pc-bin")
+}
+
+// ForNetwork are the packages of Network.
+func (l *Loader) ForNetwork() []lock.Entry {
+	return l.Package("shim-signed", "grub-efi-amd64-signed", "grub-efi-arm64-signed", "ipxe", "pxelinux", "syslinux-common")
 }
 
 // Boot is the name below EFI/BOOT of what firmware starts from a removable

@@ -88,6 +88,12 @@ func Open(ctx context.Context, store Store, cache string, e lock.Entry, progress
 	return k, nil
 }
 
+// DeviceTrees is the folder of the package's device trees, one folder a maker of
+// processors in it; packages for amd64 have none.
+func (k *Kernel) DeviceTrees() string {
+	return filepath.Join(k.Dir, "..", "..", "linux-image-"+k.Release)
+}
+
 // Builtin is the package's modules.builtin.
 func (k *Kernel) Builtin() ([]byte, error) {
 	return os.ReadFile(filepath.Join(k.Dir, "modules.builtin"))

@@ -51,14 +51,15 @@ func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
 	default:
 		return fmt.Errorf("read BEE_RUN: %q is unknown; once is all it can be", v)
 	}
-	c := artifact.FromEnv(getenv)
+	c, err := artifact.Load(".", getenv)
+	if err != nil {
+		return err
+	}
+	c.Families = artifact.Default
 	if err := artifact.Build(ctx, c); err != nil {
 		return err
 	}
 	arch := c.Arch
-	if arch == "" {
-		arch = "amd64"
-	}
 	l, err := lock.Load(os.DirFS("."), lock.Name)
 	if err != nil {
 		return err
