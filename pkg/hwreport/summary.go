@@ -1,6 +1,7 @@
 package hwreport
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ const maxFindings = 6
 func Summary(r *Report, width int) []string {
 	s := summary{width: width}
 	b := r.Board.Data
-	s.line("machine", who(b.System.Manufacturer, b.System.Product), label("serial", b.System.Serial), label("uuid", b.System.UUID))
+	s.line("machine", cmp.Or(who(b.System.Manufacturer, b.System.Product), "?"), label("serial", b.System.Serial), label("uuid", b.System.UUID))
 	if r.Board.Collector.Status == Skipped { // --only: what nobody looked at is left out
 		s.lines = nil
 	} else {
@@ -127,7 +128,7 @@ func join(parts ...string) string { return strings.TrimSpace(strings.Join(parts,
 
 // who is a maker and what it made: a board may tell the second alone.
 func who(maker, made Field[string]) string {
-	if _, ok := made.Get(); ok && maker.State() == IsAbsent {
+	if maker.State() == IsAbsent {
 		return made.Or("")
 	}
 	return join(maker.Or("?"), made.Or(""))

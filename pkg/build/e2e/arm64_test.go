@@ -165,7 +165,7 @@ func TestARM64UEFI(t *testing.T) {
 	sys := r.Board.Data.System
 	for what, is := range map[string]bool{
 		"mode":         r.Boot.Data.Mode.Or("") == "efi",
-		"Secure Boot":  !r.Boot.Data.SecureBoot.Or(true) || r.Boot.Data.SecureBoot.State() == hwreport.IsAbsent,
+		"Secure Boot":  r.Boot.Data.SecureBoot.State() != hwreport.IsUnknown && !r.Boot.Data.SecureBoot.Or(false), // this firmware has none
 		"manufacturer": sys.Manufacturer.Or("") == "Acme",
 		"product":      sys.Product.Or("") == "Rocket",
 		"serial":       sys.Serial.Or("") == "SN-42",

@@ -38,12 +38,15 @@ func treeBoard(root fs.FS, b *hwreport.Board) {
 	}
 	b.System.Product, b.System.Serial = treeString(root, "model"), treeString(root, "serial-number")
 	maker, _, named := strings.Cut(kinds[0], ",")
-	if b.System.Product.State() == hwreport.IsValue && named {
-		b.System.Manufacturer = hwreport.Value(maker)
-	} else {
+	switch model, ok := b.System.Product.Get(); {
+	case !ok:
 		b.System.Product = hwreport.Value(kinds[0])
+	case named && model != kinds[0]: // QEMU's is linux,dummy-virt: nobody made it
+		b.System.Manufacturer = hwreport.Value(maker)
 	}
-	b.System.Family = hwreport.Value(kinds[len(kinds)-1])
+	if len(kinds) > 1 {
+		b.System.Family = hwreport.Value(kinds[len(kinds)-1])
+	}
 	for _, boot := range []struct{ maker, version string }{
 		{"U-Boot", "chosen/u-boot,version"}, // dt-schema, chosen.yaml
 		{"Raspberry Pi", "chosen/bootloader/version"},

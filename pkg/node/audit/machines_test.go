@@ -139,7 +139,7 @@ func TestMachines(t *testing.T) {
 		"eight-gpus-well":  {Machine: NewMachine(gpuServer(false), nvmlSays(eightGPUs(t)))},
 	}
 	archives, err := filepath.Glob("testdata/machines/*.tgz")
-	if err != nil || len(archives) < 7 {
+	if err != nil || len(archives) < 8 {
 		t.Fatalf("%d archives, %v", len(archives), err)
 	}
 	for _, a := range archives {
