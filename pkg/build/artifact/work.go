@@ -31,7 +31,6 @@ type project struct {
 	keys   []byte
 	store  *debian.Store
 	box    *sandbox.Sandbox
-	used   []lock.Entry // packages of the tools that were run
 	parts  *Parts
 	loader *bootloader.Loader
 	signer sign.Signer
@@ -46,6 +45,7 @@ type Work struct {
 	// What the manifest says, for the family to fill in: made, carries.
 	outputs []manifest.Options
 	carried []lock.Entry
+	used    []lock.Entry // packages of the tools that were run
 	boot    manifest.Boot
 	pcrs    manifest.PCRs
 	rests   []manifest.Part
@@ -135,15 +135,15 @@ func (p *project) openStore() (*debian.Store, error) {
 	return p.store, nil
 }
 
-// tools are those that make media.
-func (p *project) tools(ctx context.Context) (*sandbox.Sandbox, error) {
-	if p.box != nil {
-		return p.box, nil
+// tools are those that make media. Whoever asks for them has used them.
+func (w *Work) tools(ctx context.Context) (*sandbox.Sandbox, error) {
+	w.used = w.Lock.Group("tools-image", runtime.GOARCH)
+	if w.box != nil {
+		return w.box, nil
 	}
 	var err error
-	p.box, err = sandbox.Open(ctx, p.Lock, p.Progress, runtime.GOARCH, "tools-image")
-	p.used = p.Lock.Group("tools-image", runtime.GOARCH)
-	return p.box, err
+	w.box, err = sandbox.Open(ctx, w.Lock, w.Progress, runtime.GOARCH, "tools-image")
+	return w.box, err
 }
 
 // file is a name in the family's folder.
