@@ -122,7 +122,13 @@ func (m *machine) arrives(secure bool) {
 	if got := m.root("cat /sys/kernel/security/lockdown 2>/dev/null || true"); secure != strings.Contains(got, "[integrity]") {
 		m.t.Errorf("lockdown is %q, and Secure Boot is %v", got, secure)
 	}
-	if out, status := m.as("bee", "sudo smoketest", nil); status != 0 {
+	out, status := m.as("bee", "sudo smoketest", nil)
+	if status != 0 && strings.Contains(out, "timed out") {
+		// A busy host: the collectors have their second once more.
+		m.root("svc restart audit; while ! svc list | grep -q 'audit.*done'; do sleep 0.2; done")
+		out, status = m.as("bee", "sudo smoketest", nil)
+	}
+	if status != 0 {
 		m.t.Errorf("smoketest: status %d\n%s", status, out)
 	}
 }
