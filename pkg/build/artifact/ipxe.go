@@ -39,7 +39,7 @@ func buildIPXE(ctx context.Context, w *Work) error {
 	files := append(loaderFiles(network),
 		mediumFile{path: KernelFile, source: parts.Kernel}, mediumFile{path: InitrdFile, source: parts.Initrd}, mediumFile{path: buildID, text: []byte(m.ID[len("id-"):] + "\n")})
 	// autoexec.ipxe is what iPXE asks for by itself where nobody tells it more.
-	texts := [][2]string{{iPXEScript, "boot.ipxe"}, {"autoexec.ipxe", "boot.ipxe"}, {"grub/grub.cfg", "grub-net.cfg"}}
+	texts := [][2]string{{iPXEScript, "boot.ipxe"}, {"autoexec.ipxe", "autoexec.ipxe"}, {"grub/grub.cfg", "grub-net.cfg"}}
 	if loader.HasBIOS() {
 		texts = append(texts, [2]string{"pxelinux.cfg/default", "pxelinux.cfg"})
 	}

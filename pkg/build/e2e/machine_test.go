@@ -137,7 +137,8 @@ type options struct {
 	folder  string   // that QEMU sees
 	memory  int      // MiB; default 1024
 
-	uefi   vm.UEFI        // instead of the platform's own firmware
+	uefi   vm.UEFI // instead of the platform's own firmware
+	fwcfg  []vm.FwCfg
 	media  bool           // firmware starts a disk or the network; no kernel is given
 	key    *ssh.Client    // whose key is in the image; default: a new one, by parameter
 	client func(*machine) // called when the client has its key, before the machine starts; may be nil
@@ -185,7 +186,7 @@ func start(t *testing.T, b *lab, o options) *machine {
 		Kernel:  filepath.Join(b.images, artifact.KernelFile),
 		Initrds: append([]string{filepath.Join(b.images, artifact.InitrdFile)}, o.initrds...),
 		Append:  strings.TrimSpace("quiet " + bootparam.Render(o.params) + " " + o.append),
-		NICs:    o.nics, Disks: o.disks, SMBIOS: o.smbios, Devices: o.devices, Args: o.args, Folder: o.folder, UEFI: o.uefi,
+		NICs:    o.nics, Disks: o.disks, SMBIOS: o.smbios, Devices: o.devices, Args: o.args, Folder: o.folder, UEFI: o.uefi, FwCfg: o.fwcfg,
 	}
 	if o.media {
 		described.Kernel, described.Initrds, described.Append = "", nil, ""

@@ -38,18 +38,21 @@ func TestNetboot(t *testing.T) {
 	const http = "http://" + serverAddr + "/"
 	for name, boot := range map[string]struct {
 		firmware string
-		dhcp     []string // options of dnsmasq
+		dhcp     []string   // options of dnsmasq
+		fwcfg    []vm.FwCfg // what OVMF is told
 	}{
 		// The card's option ROM is iPXE on SeaBIOS: it is told to load iPXE of the
 		// folder all the same, as a machine with its maker's PXE would be.
-		"PXE, undionly.kpxe, HTTP":  {"SeaBIOS", []string{"--dhcp-match=set:ipxe,175", "--dhcp-boot=tag:!ipxe,undionly.kpxe", "--dhcp-boot=tag:ipxe," + http + "boot.ipxe"}},
-		"PXE, PXELINUX":             {"SeaBIOS", []string{"--dhcp-boot=pxelinux.0"}},
-		"UEFI PXE, ipxe.efi, TFTP":  {"OVMF", []string{"--dhcp-boot=ipxe.efi"}},
-		"UEFI PXE, Secure Boot":     {"Secure Boot", []string{"--dhcp-boot=shimx64.efi"}},
-		"UEFI HTTP, ipxe.efi, HTTP": {"OVMF", []string{"--dhcp-vendorclass=set:http,HTTPClient", "--dhcp-option-force=tag:http,60,HTTPClient", "--dhcp-boot=tag:http," + http + "ipxe.efi"}},
+		"PXE, undionly.kpxe, HTTP": {"SeaBIOS", []string{"--dhcp-match=set:ipxe,175", "--dhcp-boot=tag:!ipxe,undionly.kpxe", "--dhcp-boot=tag:ipxe," + http + "boot.ipxe"}, nil},
+		"PXE, PXELINUX":            {"SeaBIOS", []string{"--dhcp-boot=pxelinux.0"}, nil},
+		"UEFI PXE, ipxe.efi, TFTP": {"OVMF", []string{"--dhcp-boot=ipxe.efi"}, nil},
+		"UEFI PXE, Secure Boot":    {"Secure Boot", []string{"--dhcp-boot=shimx64.efi"}, nil},
+		"UEFI HTTP, ipxe.efi, HTTP": {"OVMF", []string{"--dhcp-vendorclass=set:http,HTTPClient", "--dhcp-option-force=tag:http,60,HTTPClient", "--dhcp-boot=tag:http," + http + "ipxe.efi"},
+			// It would try PXE first, and wait long for an offer.
+			[]vm.FwCfg{{Name: "opt/org.tianocore/IPv4PXESupport", Text: "n"}, {Name: "opt/org.tianocore/IPv6PXESupport", Text: "n"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := start(t, p.lab, options{media: true, key: p.client, uefi: p.firmware(t, boot.firmware), memory: 2048,
+			m := start(t, p.lab, options{media: true, key: p.client, uefi: p.firmware(t, boot.firmware), memory: 2048, fwcfg: boot.fwcfg,
 				nics: []vm.NIC{{MAC: mac, Tap: tap, Boot: true}}, disks: []vm.Disk{{File: emptyDisk(t)}}})
 			dir := artifact.Dir(p.out, "ipxe", arch)
 			l := &link{machine: m, served: []sandbox.Bind{{Host: dir, Path: "/srv"}}}
