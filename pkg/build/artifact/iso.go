@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -35,7 +36,7 @@ const (
 	espLabel = "BEE_ESP"
 )
 
-func buildISO(ctx context.Context, w *Work) error {
+func buildISO(ctx context.Context, w *Work) (err error) {
 	m, parts, err := w.medium(ctx)
 	if err != nil {
 		return err
@@ -60,7 +61,7 @@ func buildISO(ctx context.Context, w *Work) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(stage)
+	defer func() { err = errors.Join(err, os.RemoveAll(stage)) }() // beside the image it would be taken for a part of it
 	if err := w.isoESP(ctx, loader, find, filepath.Join(stage, "efi.img")); err != nil {
 		return err
 	}
