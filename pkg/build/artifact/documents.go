@@ -30,6 +30,9 @@ import (
 // materials, the statement of where it comes from, the list of digests, and, with
 // a key, signatures.
 func (w *Work) describe(ctx context.Context) error {
+	if len(w.outputs) == 0 {
+		return errors.New("the family names no file that it made")
+	}
 	b, err := w.imageBOM()
 	if err != nil {
 		return err
@@ -37,9 +40,6 @@ func (w *Work) describe(ctx context.Context) error {
 	m, err := w.newManifest(ctx, b)
 	if err != nil {
 		return err
-	}
-	if len(w.outputs) == 0 {
-		return errors.New("describe the artifact: the family names no file that it made")
 	}
 	for _, o := range w.outputs {
 		if err := m.Add(ctx, w.file(o.Name), o); err != nil {

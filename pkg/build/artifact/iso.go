@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/bootloader"
@@ -194,6 +195,9 @@ func (s isoStep) run(ctx context.Context, files []mediumFile, out string) error 
 	}
 	ro = append(ro, sandbox.Bind{Host: s.dir, Path: "/stage"})
 	err := s.box.Run(ctx, sandbox.Step{Args: args, Ro: ro, Rw: []sandbox.Bind{{Host: filepath.Dir(out), Path: "/out"}}})
+	if err != nil && strings.Contains(err.Error(), "exceeds free space") { // as xorriso says it
+		err = fmt.Errorf("%w: %w", syscall.ENOSPC, err)
+	}
 	if err != nil {
 		return fmt.Errorf("write the ISO image: %w", err)
 	}
