@@ -118,7 +118,7 @@ type made struct {
 	password        string
 }
 
-// families that are built; kernel-initrd is made for them.
+// families that are built for amd64; for arm64 there is the image of oci.
 var families = []string{"kernel-initrd", "iso", "oci", "uki"}
 
 var build = sync.OnceValues(func() (made, error) {
@@ -131,6 +131,10 @@ var build = sync.OnceValues(func() (made, error) {
 		return m, err
 	}
 	c := artifact.Config{Root: lab.root, Manifest: "thin", Families: families, Out: m.images, CosignKey: m.key}
+	if err := artifact.Build(context.Background(), c); err != nil {
+		return m, err
+	}
+	c.Arch, c.Families = "arm64", []string{"oci"}
 	if err := artifact.Build(context.Background(), c); err != nil {
 		return m, err
 	}
@@ -150,7 +154,7 @@ var build = sync.OnceValues(func() (made, error) {
 		return m, err
 	}
 	defer os.Unsetenv("COSIGN_PASSWORD")
-	c.Families, c.Out, c.CosignKey = []string{"kernel-initrd"}, m.encrypted, m.encKey
+	c.Arch, c.Families, c.Out, c.CosignKey = "", []string{"kernel-initrd"}, m.encrypted, m.encKey
 	return m, artifact.Build(context.Background(), c)
 })
 

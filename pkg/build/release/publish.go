@@ -129,7 +129,10 @@ func (r *release) add(ctx context.Context, root, dir string) (*manifest.Manifest
 		return nil, err
 	}
 	if r.from == nil {
-		r.from, r.Version, r.Commit = m, m.Version, m.Source.Commit
+		r.from, r.Version = m, m.Version
+		if m.Source.Clean {
+			r.Commit = m.Source.Commit // with changes on top, it was not built of that
+		}
 	}
 	if m.Source != r.from.Source || m.Version != r.from.Version {
 		return nil, fmt.Errorf("publish: %s was built of %s, and %s/%s of %s; nothing was sent; build all of one: go tool mage images", dir, origin(m), r.from.Family, r.from.Arch, origin(r.from))

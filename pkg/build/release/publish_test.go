@@ -126,6 +126,9 @@ func sumOf(t *testing.T, name string) string {
 // folder, and can be verified there by us and by cosign; the webhook knows.
 func TestPublish(t *testing.T) {
 	s := newShop(t, "", families...)
+	for _, f := range []string{"kernel-initrd", "oci"} {
+		clone(t, artifact.Dir(s.made.images, f, "arm64"), artifact.Dir(s.images, f, "arm64"))
+	}
 	out, err := s.publish(t)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -148,14 +151,18 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := readManifest(t, artifact.Dir(s.images, "oci", "amd64"))
-	if event.Version != bom.Version || event.Commit != m.Source.Commit || event.Image == nil || !event.Image.Signed || len(event.Outputs) != len(there) ||
-		!slices.Equal(event.Arches, []string{"amd64"}) || !slices.Equal(event.Variants, []string{"iso", "kernel-initrd", "oci", "uki"}) {
+	commit := ""
+	if m.Source.Clean {
+		commit = m.Source.Commit
+	}
+	if event.Version != bom.Version || event.Commit != commit || event.Image == nil || !event.Image.Signed || len(event.Outputs) != len(there) ||
+		!slices.Equal(event.Arches, []string{"amd64", "arm64"}) || !slices.Equal(event.Variants, []string{"iso", "kernel-initrd", "oci", "uki"}) {
 		t.Fatalf("%+v", event)
 	}
 	if !strings.HasPrefix(event.Image.Immutable, s.host+"/bee@sha256:") || !strings.Contains(out, event.Image.Immutable) {
 		t.Errorf("%s\n%s", event.Image.Immutable, out)
 	}
-	s.pulled(t, event.Image.Immutable, m)
+	s.pulled(t, event.Image.Immutable)
 	for _, ref := range []string{s.host + "/bee:1", event.Image.Immutable} {
 		s.verifiedImage(t, ref)
 	}
@@ -177,30 +184,32 @@ func readManifest(t *testing.T, dir string) *manifest.Manifest {
 	return m
 }
 
-// pulled: kernel and initramfs inside are those of the manifest, and of the
-// family kernel-initrd.
-func (s shop) pulled(t *testing.T, ref string, m *manifest.Manifest) {
+// pulled: kernel and initramfs inside are those of the manifests, and of the
+// family kernel-initrd, for both architectures.
+func (s shop) pulled(t *testing.T, ref string) {
 	t.Helper()
 	layout := filepath.Join(t.TempDir(), "layout")
 	if _, err := (publish.Registry{}).Pull(t.Context(), ref, layout); err != nil {
 		t.Fatal(err)
 	}
 	images, err := oci.Inspect(t.Context(), layout)
-	if err != nil || len(images) != 1 {
+	if err != nil || len(images) != 2 || images[0].Arch != "amd64" || images[1].Arch != "arm64" {
 		t.Fatalf("%+v, %v", images, err)
 	}
 	compared := 0
-	for _, o := range m.Outputs {
-		for _, c := range o.Contents {
-			got := images[0].Files[filepath.Base(c.Path)]
-			own := map[string]string{"kernel": artifact.KernelFile, "initrd": artifact.InitrdFile}[c.Role]
-			if hex.EncodeToString(got[:]) != c.SHA256 || c.SHA256 != sumOf(t, filepath.Join(artifact.KernelInitrdDir(s.images, "amd64"), own)) {
-				t.Errorf("%s in the registry is %x, the manifest says %s", c.Role, got, c.SHA256)
+	for _, image := range images {
+		for _, o := range readManifest(t, artifact.Dir(s.images, "oci", image.Arch)).Outputs {
+			for _, c := range o.Contents {
+				got := image.Files[filepath.Base(c.Path)]
+				own := map[string]string{"kernel": artifact.KernelFile, "initrd": artifact.InitrdFile}[c.Role]
+				if hex.EncodeToString(got[:]) != c.SHA256 || c.SHA256 != sumOf(t, filepath.Join(artifact.KernelInitrdDir(s.images, image.Arch), own)) {
+					t.Errorf("%s %s in the registry is %x, the manifest says %s", image.Arch, c.Role, got, c.SHA256)
+				}
+				compared++
 			}
-			compared++
 		}
 	}
-	if compared != 2 {
+	if compared != 4 {
 		t.Errorf("%d files were compared", compared)
 	}
 }
@@ -208,7 +217,7 @@ func (s shop) pulled(t *testing.T, ref string, m *manifest.Manifest) {
 // verifiedImage asks us and cosign about a reference.
 func (s shop) verifiedImage(t *testing.T, ref string) {
 	t.Helper()
-	if report, err := verified(t, env{PublicKeyEnv: s.pub}, ref); err != nil || !strings.Contains(report, "GOOD: pull it by digest, "+s.host+"/bee@sha256:") || strings.Count(report, "ok   file") != 2 {
+	if report, err := verified(t, env{PublicKeyEnv: s.pub}, ref); err != nil || !strings.Contains(report, "GOOD: pull it by digest, "+s.host+"/bee@sha256:") || strings.Count(report, "ok   file") != 4 {
 		t.Errorf("%s: %v\n%s", ref, err, report)
 	}
 	if report, err := verified(t, env{PublicKeyEnv: s.other}, ref); !errors.Is(err, publish.ErrUnsigned) || strings.Contains(report, "GOOD") {
