@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/bee-os/bee/pkg/build/authenticode"
+	"github.com/bee-os/bee/pkg/build/driver"
 	"github.com/bee-os/bee/pkg/build/fetch"
 	"github.com/bee-os/bee/pkg/build/initrd"
 	"github.com/bee-os/bee/pkg/build/lock"
@@ -154,8 +155,8 @@ func (c Config) chosen() ([]Family, error) {
 
 // Build makes the families that are asked for, each unless nothing that it
 // depends on changed since the last time.
-func Build(ctx context.Context, c Config) error {
-	c, err := c.defaults()
+func Build(ctx context.Context, c Config) (err error) {
+	c, err = c.defaults()
 	if err != nil {
 		return err
 	}
@@ -174,6 +175,14 @@ func Build(ctx context.Context, c Config) error {
 			}
 		}
 	}
+	if err := c.checkPairs(); err != nil {
+		return err
+	}
+	unlock, err := LockFolder(ctx, c.Out, c.Progress)
+	if err != nil {
+		return explain(err, c)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	p := &project{Config: c, Lock: l}
 	if p.source, err = source.Of(ctx, c.Root); err != nil {
 		return err
@@ -225,10 +234,27 @@ func FamiliesFor(arch string) []string {
 	return names
 }
 
+// checkPairs finds keys that do not fit their certificates before anything is
+// built, whether or not one of the families uses them.
+func (c Config) checkPairs() error {
+	modules := driver.Pair{Key: c.ModuleKey, Cert: c.ModuleCert}
+	set, err := modules.Set()
+	if err == nil && set {
+		_, err = modules.Certificate()
+	}
+	if err != nil {
+		return err
+	}
+	if set, err = c.SecureBoot.Set(); err == nil && set {
+		_, err = c.SecureBoot.Certificate()
+	}
+	return err
+}
+
 // explain adds the remedy to errors of the machine.
 func explain(err error, c Config) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w; free some space, or let BEE_CACHE name a folder on a larger disk (now %s)", err, c.Cache)
+		return fmt.Errorf("%w; free some space where that lies; downloads and what can be made again are in %s, and BEE_CACHE may name a folder on a larger disk", err, c.Cache)
 	}
 	return err
 }

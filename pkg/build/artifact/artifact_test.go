@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/bee-os/bee/pkg/build/source"
 )
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl operator@example"
@@ -123,73 +121,5 @@ func TestFamilies(t *testing.T) {
 		if err := Build(t.Context(), c); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v: %v", c.Families, err)
 		}
-	}
-}
-
-// TestStamp changes, one by one, what a build depends on.
-func TestStamp(t *testing.T) {
-	root, cache, out := t.TempDir(), t.TempDir(), t.TempDir()
-	put := func(name, text string) {
-		t.Helper()
-		name = filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, n := range []string{"bee.lock", "go.mod", "cmds/a/main.go", "pkg/b/b.go", "initramfs/x.manifest"} {
-		put(n, "1")
-	}
-	output := filepath.Join(out, "f")
-	if err := os.WriteFile(output, []byte("x"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	c := Config{Root: root, Cache: cache, Arch: "amd64", Manifest: "x"}
-	stampOf := func(c Config, keys string) stamp {
-		t.Helper()
-		s, err := newStamp(c, out, []byte(keys), source.State{Commit: "c", Clean: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	if s := stampOf(c, ""); s.fresh(out) {
-		t.Fatal("fresh before anything was built")
-	} else if err := s.keep(out); err != nil {
-		t.Fatal(err)
-	}
-	if s := stampOf(c, ""); !s.fresh(out) {
-		t.Fatal("nothing changed, and it is not fresh")
-	}
-	put("pkg/b/b_test.go", "tests do not count")
-	if s := stampOf(c, ""); !s.fresh(out) {
-		t.Error("a test made it stale")
-	}
-	for what, s := range map[string]func() stamp{
-		"keys":     func() stamp { return stampOf(c, "k") },
-		"manifest": func() stamp { c := c; c.Manifest = "y"; return stampOf(c, "") },
-		"date":     func() stamp { c := c; c.Date = time.Unix(1, 0); return stampOf(c, "") },
-	} {
-		if s().fresh(out) {
-			t.Errorf("another %s, and it is fresh", what)
-		}
-	}
-	for _, n := range []string{"bee.lock", "cmds/a/main.go", "pkg/b/b.go", "initramfs/x.manifest", "firmware-list/new.list"} {
-		put(n, "2")
-		s := stampOf(c, "")
-		if s.fresh(out) {
-			t.Errorf("%s changed, and it is fresh", n)
-		}
-		if err := s.keep(out); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(output, []byte("tampered"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if s := stampOf(c, ""); s.fresh(out) {
-		t.Error("the output was changed, and it is fresh")
 	}
 }

@@ -12,7 +12,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/google/renameio/v2"
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/licence"
@@ -27,6 +30,9 @@ import (
 // materials, the statement of where it comes from, the list of digests, and, with
 // a key, signatures.
 func (w *Work) describe(ctx context.Context) error {
+	if len(w.outputs) == 0 {
+		return errors.New("the family names no file that it made")
+	}
 	b, err := w.imageBOM()
 	if err != nil {
 		return err
@@ -34,9 +40,6 @@ func (w *Work) describe(ctx context.Context) error {
 	m, err := w.newManifest(ctx, b)
 	if err != nil {
 		return err
-	}
-	if len(w.outputs) == 0 {
-		return errors.New("describe the artifact: the family names no file that it made")
 	}
 	for _, o := range w.outputs {
 		if err := m.Add(ctx, w.file(o.Name), o); err != nil {
@@ -109,7 +112,7 @@ func (w *Work) newManifest(ctx context.Context, b bom.BOM) (*manifest.Manifest, 
 	}
 	tools := []manifest.Tool{{Name: "go", Version: runtime.Version()}}
 	for _, e := range w.used {
-		if slices.Contains([]string{"xorriso", "grub-common"}, e.Name) {
+		if slices.Contains([]string{"xorriso", "grub-common", "gcc-14"}, e.Name) {
 			tools = append(tools, manifest.Tool{Name: e.Name, Version: e.Version})
 		}
 	}
@@ -128,7 +131,7 @@ func (p *project) inputs(ctx context.Context, entries []lock.Entry, role string)
 	}
 	var list []manifest.Input
 	for _, e := range entries {
-		one, err := kept(p, "package "+e.SHA256+" "+strings.Join(e.Groups, " ")+" "+role, func() ([]manifest.Input, error) {
+		one, err := kept(p, "package "+p.Arch+" "+e.SHA256+" "+strings.Join(e.Groups, " ")+" "+role, func() ([]manifest.Input, error) {
 			return licence.Inputs(ctx, p.Lock, store, p.Arch, []lock.Entry{e}, role)
 		})
 		if err != nil {
@@ -157,11 +160,11 @@ func (p *project) modules(mods []bom.GoMod) ([]manifest.GoModule, error) {
 const licenceRules = "1"
 
 // kept gives what find found for the key when it was asked last.
-func kept[T any](p *project, key string, find func() (T, error)) (T, error) {
+func kept[T any](p *project, key string, find func() ([]T, error)) ([]T, error) {
 	sum := sha256.Sum256([]byte(licenceRules + " " + key))
 	file := filepath.Join(p.Cache, "licences", hex.EncodeToString(sum[:16])+".json")
-	var v T
-	if text, err := os.ReadFile(file); err == nil && json.Unmarshal(text, &v) == nil {
+	var v []T
+	if text, err := os.ReadFile(file); err == nil && json.Unmarshal(text, &v) == nil && len(v) > 0 {
 		return v, nil
 	}
 	v, err := find()
@@ -175,7 +178,7 @@ func kept[T any](p *project, key string, find func() (T, error)) (T, error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return v, err
 	}
-	return v, replace(file, strings.NewReader(string(text)))
+	return v, renameio.WriteFile(file, text, 0o644) // several builds share the cache
 }
 
 // asked is what the build was asked for, without a path of this machine.
@@ -186,12 +189,24 @@ func (p *project) asked() map[string]string {
 			asked[name] = strings.Join(list, " ")
 		}
 	}
-	for name, value := range map[string]string{"nvidia": p.NVIDIA, "nvidia_flavor": p.NVIDIAFlavor} {
+	var files []string
+	for _, f := range p.Add.Files {
+		files = append(files, "/"+f.Path) // in the image; where it came from is nobody's business
+	}
+	for name, value := range map[string]string{"nvidia": p.NVIDIA, "nvidia_flavor": p.NVIDIAFlavor, "files": strings.Join(files, " "), "disk_size": number(p.DiskSize), "esp_size": number(p.ESPSize)} {
 		if value != "" {
 			asked[name] = value
 		}
 	}
 	return asked
+}
+
+// number is a size in bytes as a parameter; empty where none is given.
+func number(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // sign puts a detached bundle beside each output and the list of digests, and one

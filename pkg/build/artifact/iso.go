@@ -2,6 +2,7 @@ package artifact
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/bootloader"
@@ -35,7 +37,7 @@ const (
 	espLabel = "BEE_ESP"
 )
 
-func buildISO(ctx context.Context, w *Work) error {
+func buildISO(ctx context.Context, w *Work) (err error) {
 	m, parts, err := w.medium(ctx)
 	if err != nil {
 		return err
@@ -60,7 +62,7 @@ func buildISO(ctx context.Context, w *Work) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(stage)
+	defer func() { err = errors.Join(err, os.RemoveAll(stage)) }() // beside the image it would be taken for a part of it
 	if err := w.isoESP(ctx, loader, find, filepath.Join(stage, "efi.img")); err != nil {
 		return err
 	}
@@ -193,6 +195,9 @@ func (s isoStep) run(ctx context.Context, files []mediumFile, out string) error 
 	}
 	ro = append(ro, sandbox.Bind{Host: s.dir, Path: "/stage"})
 	err := s.box.Run(ctx, sandbox.Step{Args: args, Ro: ro, Rw: []sandbox.Bind{{Host: filepath.Dir(out), Path: "/out"}}})
+	if err != nil && strings.Contains(err.Error(), "exceeds free space") { // as xorriso says it
+		err = fmt.Errorf("%w: %w", syscall.ENOSPC, err)
+	}
 	if err != nil {
 		return fmt.Errorf("write the ISO image: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/debian"
@@ -47,6 +48,9 @@ func buildKernelInitrd(ctx context.Context, w *Work) error {
 	extra, err := w.extra(ctx, w.Lock, store, k)
 	if err != nil {
 		return err
+	}
+	if extra.Driver != nil {
+		w.used = append(w.used, w.Lock.Group("tools-kernel", runtime.GOARCH)...) // compiled the driver
 	}
 	b, err := initrd.Build(ctx, initrd.Config{
 		Root: w.Root, Arch: w.Arch, Variant: w.Manifest, Keys: w.keys, Lock: w.Lock, Store: store,

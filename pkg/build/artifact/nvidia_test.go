@@ -24,6 +24,7 @@ import (
 	"github.com/bee-os/bee/pkg/build/fetch"
 	"github.com/bee-os/bee/pkg/build/initrd"
 	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/build/manifest"
 	"github.com/bee-os/bee/pkg/build/sandbox"
 )
 
@@ -216,6 +217,17 @@ func TestOpenSigned(t *testing.T) {
 	}
 	if !slices.ContainsFunc(bill.Firmware, func(b bom.Blob) bool { return strings.HasPrefix(b.Path, "nvidia/"+bill.NVIDIA.Version+"/gsp_") }) {
 		t.Errorf("the GPUs' firmware is not in the image: %v", bill.Firmware)
+	}
+	if text, err = os.ReadFile(filepath.Join(files, manifest.FileName)); err != nil {
+		t.Fatal(err)
+	}
+	says, err := manifest.Decode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(says.Tools, func(tool manifest.Tool) bool { return tool.Name == "gcc-14" }) ||
+		!slices.ContainsFunc(says.Inputs, func(i manifest.Input) bool { return i.Name == "gcc-14" && slices.Contains(i.Roles, manifest.RoleTool) }) {
+		t.Errorf("the compiler of the driver is not in the manifest: %v", says.Tools)
 	}
 	image, err := os.ReadFile(filepath.Join(files, InitrdFile))
 	if err != nil {

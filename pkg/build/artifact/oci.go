@@ -26,7 +26,7 @@ func buildOCI(ctx context.Context, w *Work) error {
 		return err
 	}
 	notes := map[string]string{"org.opencontainers.image.title": "bee", "org.opencontainers.image.version": m.Version}
-	if w.source.Commit != "" {
+	if w.source.Commit != "" && w.source.Clean { // with changes on top, it was not built of that commit
 		notes["org.opencontainers.image.revision"] = w.source.Commit
 	}
 	digest, err := oci.Write(ctx, oci.Config{Kernel: parts.Kernel, Initrd: parts.Initrd, Release: parts.BOM.Kernel, Arch: w.Arch, Date: w.Date, Annotations: notes}, w.file(OCIDir))

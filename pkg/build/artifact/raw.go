@@ -86,9 +86,10 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 	for _, p := range table.Partitions {
 		size += p.Size
 	}
+	least := size + gpt.Alignment // the second table is behind the partitions
 	if size += stateSpace; w.DiskSize != 0 {
-		if w.DiskSize < size-stateSpace {
-			return 0, fmt.Errorf("make a disk of %d bytes, as disk_size says: what lies in it takes %d; give it more, or nothing", w.DiskSize, size-stateSpace)
+		if w.DiskSize < least {
+			return 0, fmt.Errorf("make a disk of %d MiB, as disk_size says: what lies in it takes %d MiB; give it more, or nothing", w.DiskSize>>20, (least+1<<20-1)>>20)
 		}
 		size = w.DiskSize / gpt.SectorSize * gpt.SectorSize
 	}

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/bee-os/bee/pkg/build/initrd"
 	"github.com/bee-os/bee/pkg/build/source"
 )
@@ -71,7 +73,11 @@ func newStamp(c Config, dir string, keys []byte, at source.State) (stamp, error)
 		inputs[len(inputs)-1] = rel
 	}
 	for _, in := range inputs {
-		err := filepath.WalkDir(filepath.Join(c.Root, in), func(name string, d fs.DirEntry, err error) error {
+		top := filepath.Join(c.Root, in)
+		if real, err := filepath.EvalSymlinks(top); err == nil {
+			top = real // the folder of makers' programs may be a link
+		}
+		err := filepath.WalkDir(top, func(name string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}
@@ -87,7 +93,7 @@ func newStamp(c Config, dir string, keys []byte, at source.State) (stamp, error)
 			if err != nil {
 				return err
 			}
-			fi, err := d.Info()
+			fi, err := os.Stat(name) // what a link leads to is what is built of
 			if err != nil {
 				return err
 			}
@@ -159,5 +165,5 @@ func (s stamp) keep(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(s.file), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(s.file, text, 0o644)
+	return renameio.WriteFile(s.file, text, 0o644)
 }

@@ -52,10 +52,9 @@ func (w *Work) volume(label string, parts *Parts, files []mediumFile) (fat.Volum
 	}
 	v.Size = max(least+spare, minVolume)
 	if w.ESPSize != 0 {
-		if w.ESPSize < least {
-			return fat.Volume{}, fmt.Errorf("make an EFI system partition of %d bytes, as esp_size says: what lies in it takes %d; give it more, or nothing", w.ESPSize, least)
+		if v.Size = w.ESPSize / (1 << 20) << 20; v.Size < least {
+			return fat.Volume{}, fmt.Errorf("make an EFI system partition of %d MiB, as esp_size says: what lies in it takes %d MiB; give it more, or nothing", v.Size>>20, (least+1<<20-1)>>20)
 		}
-		v.Size = w.ESPSize / (1 << 20) << 20
 	}
 	return v, nil
 }

@@ -72,6 +72,11 @@ func (p *project) make(ctx context.Context, f Family) (err error) {
 		fmt.Fprintf(p.Progress, "%s is up to date (%s)\n", dir, p.Manifest)
 		return nil
 	}
+	if p.CosignKey != "" { // a key that cannot be read is found now, not after everything was built
+		if _, err := p.openSigner(ctx); err != nil {
+			return err
+		}
+	}
 	if err := st.forget(); err != nil {
 		return err
 	}

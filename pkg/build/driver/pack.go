@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,6 +39,10 @@ func (p Pair) Set() (bool, error) {
 	}
 	return true, nil
 }
+
+// Certificate reads the pair's certificate, after a check that key and
+// certificate belong together.
+func (p Pair) Certificate() (*x509.Certificate, error) { return loadPair(p) }
 
 // Pack gives the driver's modules as an image carries them: signed where there
 // is a pair, then compressed as the kernel's own are. Files is replaced. What

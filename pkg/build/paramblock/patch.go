@@ -72,7 +72,7 @@ func (j Job) patch(ctx context.Context, m *medium, block []byte) error {
 		}
 	}
 	for i, at := range places {
-		fmt.Fprintf(j.Out, "parameter block at byte %d:\n  was %s\n  is  %s\n", at, was[i], line(j.Words))
+		fmt.Fprintf(j.Out, "parameter block at byte %d:\n  was %s\n  is  %s\n", at, was[i], Line(j.Words))
 	}
 	fmt.Fprintf(j.Out, "%d of %d blocks written and read back. Its SHA-256 is another now than the one in SHA256SUMS; `go tool mage flash` looks past the block.\n", len(places), len(places))
 	return nil
@@ -87,7 +87,7 @@ func (j Job) before(m *medium, places []int64) ([]string, error) {
 		words, err := readBlock(m.file, at)
 		switch {
 		case err == nil:
-			was = append(was, line(words))
+			was = append(was, Line(words))
 		case j.Force:
 			was = append(was, fmt.Sprintf("(not readable, overwritten by force: %v)", err))
 		default:

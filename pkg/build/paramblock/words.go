@@ -79,8 +79,8 @@ func known(name string) bool {
 	return false
 }
 
-// line shows words as they would be typed.
-func line(words []string) string {
+// Line shows words as they would be typed, without the values of secrets.
+func Line(words []string) string {
 	if len(words) == 0 {
 		return "(no words)"
 	}

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -14,16 +15,25 @@ import (
 // Flash writes an image to a disk: the one that IMAGE names, default the raw
 // disk of the architecture. BEE_FLASH_YES=<device> answers for a script.
 func Flash(ctx context.Context, getenv func(string) string, device string, in io.Reader, out io.Writer) error {
-	image := getenv("IMAGE")
-	if image == "" {
-		c, err := artifact.Load(".", getenv)
-		if err != nil {
-			return err
-		}
-		family := map[string]string{"amd64": "raw", "arm64": "disk-image-arm64-uefi"}[c.Arch]
-		image = filepath.Join(artifact.Dir(images(c), family, c.Arch), artifact.RawFile)
+	image, err := flashed(getenv)
+	if err != nil {
+		return err
 	}
 	return flash.Flash(ctx, flash.Job{Device: device, Image: image, Yes: getenv("BEE_FLASH_YES"), In: in, Out: out})
+}
+
+// flashed is the image that Flash writes.
+func flashed(getenv func(string) string) (string, error) {
+	if image := getenv("IMAGE"); image != "" {
+		return image, nil
+	}
+	c, err := artifact.Load(".", getenv)
+	if err != nil {
+		return "", err
+	}
+	arch := cmp.Or(c.Arch, "amd64")
+	family := map[string]string{"amd64": "raw", "arm64": "disk-image-arm64-uefi"}[arch]
+	return filepath.Join(artifact.Dir(images(c), family, arch), artifact.RawFile), nil
 }
 
 // Patch writes parameters into the blocks of a medium that is built already.

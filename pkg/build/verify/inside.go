@@ -18,9 +18,10 @@ import (
 // output: nothing is wrong, the file inside is not looked at.
 var ErrForm = errors.New("files cannot be taken out of an artifact of this form")
 
-// Inside opens a file by its path in an ISO 9660 volume, or in the FAT volumes
-// of a disk with a GPT or an MBR, in a raw image or in qcow2. It is what
-// Config.Inside is by default.
+// Inside opens a file by its path in an ISO 9660 volume, in a tar archive, or in
+// the FAT volumes of a disk with a GPT or an MBR, in a raw image or in qcow2; in
+// a program of UEFI it opens a section by its name. It is what Config.Inside is
+// by default.
 func Inside(_ context.Context, output io.ReaderAt, o manifest.Output, c manifest.Content) (io.ReadCloser, error) {
 	size := o.Size
 	if q, err := qcow2.Open(output); err == nil {
@@ -32,6 +33,12 @@ func Inside(_ context.Context, output io.ReaderAt, o manifest.Output, c manifest
 			return nil, err
 		}
 		return io.NopCloser(r), nil
+	}
+	switch {
+	case begins(output, 0, "MZ"):
+		return section(output, size, c.Path)
+	case begins(output, tarMagicAt, tarMagic):
+		return entry(output, size, strings.TrimPrefix(c.Path, "/"))
 	}
 	parts := partitions(output, size)
 	if parts == nil {
