@@ -233,9 +233,10 @@ func TestCalls(t *testing.T) {
 }
 
 func TestPassedOn(t *testing.T) {
-	vars := map[string]string{"ARCH": "arm64", "VARIANT": "iso", "MANIFEST": "thin", "BEE_COSIGN_KEY": "keys/cosign.key", "COSIGN_PASSWORD": "p",
+	vars := map[string]string{"ARCH": "arm64", "VARIANT": "iso", "MANIFEST": "thin", "BEE_COSIGN_KEY": "keys/cosign.key",
 		"BEE_OIDC_TOKEN": "token", "HOME": "/root", "BEE_FILES": "/a:etc/a"}
-	c := artifact.Config{Vendor: "vendor-tools"}
+	t.Setenv("COSIGN_PASSWORD", "")
+	c := artifact.Config{Vendor: "vendor-tools", CosignKey: "keys/cosign.key"}
 	env, err := passedOn(c, func(name string) string { return vars[name] })
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +246,7 @@ func TestPassedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	slices.Sort(env)
-	want := []string{"BEE_COSIGN_KEY=" + here + "/keys/cosign.key", "BEE_FILES=/a:etc/a", "COSIGN_PASSWORD=p", "MANIFEST=thin"}
+	want := []string{"BEE_COSIGN_KEY=" + here + "/keys/cosign.key", "BEE_FILES=/a:etc/a", "COSIGN_PASSWORD=", "MANIFEST=thin"}
 	if !slices.Equal(env, want) {
 		t.Errorf("%q instead of %q", env, want)
 	}
@@ -254,7 +255,7 @@ func TestPassedOn(t *testing.T) {
 		t.Errorf("a file that the builds would look for elsewhere: %v", err)
 	}
 	c.Add.Files = nil
-	c.Vendor = t.TempDir()
+	c.Vendor, c.CosignKey = t.TempDir(), ""
 	if env, err = passedOn(c, func(string) string { return "" }); err != nil || !slices.Equal(env, []string{"BEE_VENDOR_TOOLS=" + c.Vendor}) {
 		t.Errorf("%q, %v", env, err)
 	}

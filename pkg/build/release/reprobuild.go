@@ -24,6 +24,7 @@ import (
 
 	"github.com/bee-os/bee/pkg/build/artifact"
 	"github.com/bee-os/bee/pkg/build/config"
+	"github.com/bee-os/bee/pkg/build/sign"
 )
 
 // reproJob is what both builds have in common.
@@ -40,7 +41,7 @@ type reproJob struct {
 // settings are the variables besides those of bee.toml that a build heeds or
 // needs. Those of keyless signing are not among them: such a signature is a
 // record of the moment.
-var settings = []string{"PATH", "SOURCE_DATE_EPOCH", "COSIGN_PASSWORD", "BEE_MIRROR",
+var settings = []string{"PATH", "SOURCE_DATE_EPOCH", "BEE_MIRROR",
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
 // passedOn are the variables that say what is built. Paths are made absolute: the
@@ -52,6 +53,10 @@ func passedOn(c artifact.Config, getenv func(string) string) ([]string, error) {
 		if v := getenv(name); v != "" {
 			add(name, v)
 		}
+	}
+	// An empty password is one, and a missing one is not.
+	if p, err := sign.PasswordFromEnv(); err == nil && c.CosignKey != "" {
+		add("COSIGN_PASSWORD", string(p))
 	}
 	for _, d := range config.Table {
 		v := getenv(d.Env)
