@@ -4,11 +4,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,32 +93,20 @@ func reproducible(t *testing.T, arch string) {
 // are made for this test.
 func signingKeys(t *testing.T, dir string) []string {
 	t.Helper()
-	file := func(name, kind string, der []byte, err error) string {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		name = filepath.Join(dir, name)
-		if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return name
-	}
-	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(ec)
-	env := []string{"BEE_COSIGN_KEY=" + file("cosign.key", "PRIVATE KEY", der, err)}
-	long, err := rsa.GenerateKey(rand.Reader, 2048)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err = x509.MarshalPKCS8PrivateKey(long)
-	env = append(env, "BEE_SB_KEY="+file("sb.key", "PRIVATE KEY", der, err))
-	cert := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "reproducible"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err = x509.CreateCertificate(rand.Reader, cert, cert, long.Public(), long)
-	return append(env, "BEE_SB_CERT="+file("sb.pem", "CERTIFICATE", der, err))
+	file := filepath.Join(dir, "cosign.key")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pair := makePair(t, dir, "db")
+	return []string{"BEE_COSIGN_KEY=" + file, "BEE_SB_KEY=" + pair.Key, "BEE_SB_CERT=" + pair.Cert}
 }
 
 func (b builder) images() string { return filepath.Join(b.dir, "images") }
