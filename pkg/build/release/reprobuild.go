@@ -143,9 +143,12 @@ func (j *reproJob) build(ctx context.Context, c condition, goals []goal) error {
 			return fmt.Errorf("go tool mage image (%s): %w; its words are above", strings.Join(call, " "), err)
 		}
 	}
-	// What it had to download, the next one and the user need not.
-	if err := linkTree(filepath.Join(j.cache, "sha256"), blobs); err != nil {
-		return fmt.Errorf("keep downloads: %w", err)
+	// What it had to download, the next one and the user need not. Nothing of
+	// another user's goes into the cache.
+	if c.user < 0 {
+		if err := linkTree(filepath.Join(j.cache, "sha256"), blobs); err != nil {
+			return fmt.Errorf("keep downloads: %w", err)
+		}
 	}
 	fmt.Fprintf(j.out, "bee: the %s build took %s\n", c.name, time.Since(begin).Round(time.Second))
 	return nil

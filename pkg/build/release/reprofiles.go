@@ -106,10 +106,15 @@ func setDates(dir string, date time.Time) error {
 	})
 }
 
-// removeAll is os.RemoveAll for folders that nothing may be removed from, as
-// those of Go's module cache.
+// removeAll is os.RemoveAll, for folders too that their owner may not remove from,
+// as those of Go's module cache. Root may, and changes no mode of what another
+// user owns.
 func removeAll(dir string) error {
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	err := os.RemoveAll(dir)
+	if err == nil || os.Geteuid() == 0 {
+		return err
+	}
+	err = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
 			return os.Chmod(name, 0o700)
 		}
