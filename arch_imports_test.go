@@ -44,6 +44,7 @@ var mayExec = map[string]string{
 	"pkg/build/busybox":       "runs the Go tool",
 	"pkg/build/cprogram":      "asks the Go tool where it lies",
 	"pkg/build/check":         "every check is a process of the Go tool",
+	"pkg/build/release":       "builds twice, which differ in what only a process has: umask, user, processors",
 	"pkg/build/sandbox":       "enters the tools tree",
 	"pkg/build/sandbox/enter": "is the process between the caller and the tool",
 	"pkg/build/source":        "git knows the commit",

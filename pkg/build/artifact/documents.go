@@ -122,16 +122,21 @@ func (w *Work) newManifest(ctx context.Context, b bom.BOM) (*manifest.Manifest, 
 	})
 }
 
-// inputs says under which licence packages stand. Looking takes a while, and the
-// answer for a package never changes: it is kept in the cache.
+// inputs says under which licence packages stand. Looking takes a while, so that
+// the answer for a package is kept in the cache. It holds for this lock and this
+// architecture: a package's documentation may lie in another one.
 func (p *project) inputs(ctx context.Context, entries []lock.Entry, role string) ([]manifest.Input, error) {
 	store, err := p.openStore()
 	if err != nil {
 		return nil, err
 	}
+	pinned, err := sumFile(filepath.Join(p.Root, lock.Name))
+	if err != nil {
+		return nil, err
+	}
 	var list []manifest.Input
 	for _, e := range entries {
-		one, err := kept(p, "package "+p.Arch+" "+e.SHA256+" "+strings.Join(e.Groups, " ")+" "+role, func() ([]manifest.Input, error) {
+		one, err := kept(p, strings.Join([]string{"package", e.SHA256, e.Arch, strings.Join(e.Groups, " "), role, p.Arch, pinned}, "\n"), func() ([]manifest.Input, error) {
 			return licence.Inputs(ctx, p.Lock, store, p.Arch, []lock.Entry{e}, role)
 		})
 		if err != nil {
@@ -156,12 +161,13 @@ func (p *project) modules(mods []bom.GoMod) ([]manifest.GoModule, error) {
 	return list, nil
 }
 
-// licenceRules is raised when package licence answers otherwise than it did.
-const licenceRules = "1"
+// keptForm is raised when the manifest's inputs or modules get other fields.
+const keptForm = "2"
 
-// kept gives what find found for the key when it was asked last.
+// kept gives what find found for the key when it was asked last, by the same
+// rules: an answer of older ones would differ from what another machine finds.
 func kept[T any](p *project, key string, find func() ([]T, error)) ([]T, error) {
-	sum := sha256.Sum256([]byte(licenceRules + " " + key))
+	sum := sha256.Sum256([]byte(keptForm + "\n" + licence.Rules() + "\n" + key))
 	file := filepath.Join(p.Cache, "licences", hex.EncodeToString(sum[:16])+".json")
 	var v []T
 	if text, err := os.ReadFile(file); err == nil && json.Unmarshal(text, &v) == nil && len(v) > 0 {

@@ -1,20 +1,42 @@
 package e2e
 
 import (
-	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bee-os/bee/pkg/build/artifact"
+	"github.com/bee-os/bee/pkg/build/manifest"
+	"github.com/bee-os/bee/pkg/build/repro"
+	"github.com/bee-os/bee/pkg/build/sign"
 )
 
+// builder is a copy of the checkout and what a build in it must not depend on.
+// `mage repro` varies more (user, caches, processors, git's state) and takes
+// minutes; this is what every run of the tests can afford.
+type builder struct {
+	dir   string
+	umask int
+	env   []string
+	date  time.Time // of every file of the sources
+	alone bool      // the last family before the others, in a process of its own
+}
+
 // TestReproducible builds two copies of the checkout, in folders of different
-// names, time zones and umasks: kernel, initrd and bill of materials are the
-// same to the byte, for every architecture.
+// names, with different time zones, umasks, numbers of processors and dates of
+// the sources, and the families in another order: every file of every family is
+// the same to the byte, for every architecture; that of the server manifest is
+// looked at for the family that all others are made of.
 func TestReproducible(t *testing.T) {
 	skip(t)
 	for _, arch := range artifact.Arches {
@@ -23,34 +45,123 @@ func TestReproducible(t *testing.T) {
 }
 
 func reproducible(t *testing.T, arch string) {
-	var built [2]string
-	for i, name := range []string{"one", "another folder, deeper"} {
-		dir := filepath.Join(t.TempDir(), name)
-		copyCheckout(t, dir)
-		cmd := exec.CommandContext(t.Context(), "go", "tool", "mage", "build")
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "MANIFEST=server", "ARCH="+arch, "BEE_AUTHORIZED_KEYS=", "TZ="+[]string{"UTC", "Asia/Kathmandu"}[i])
-		old := syscall.Umask([]int{0o022, 0o077}[i])
-		out, err := cmd.CombinedOutput()
-		syscall.Umask(old)
-		if err != nil {
-			t.Fatalf("go tool mage build: %v\n%s", err, out)
-		}
-		built[i] = artifact.KernelInitrdDir(filepath.Join(dir, "images"), arch)
+	dir := t.TempDir()
+	two := [2]builder{
+		{dir: filepath.Join(dir, "one"), umask: 0o022, env: []string{"TZ=UTC", "LC_ALL=C", "GOMAXPROCS=4"}, date: time.Now()},
+		{dir: filepath.Join(dir, "another folder, deeper", "two"), umask: 0o077, env: []string{"TZ=Asia/Kathmandu", "LC_ALL=tr_TR.UTF-8", "GOMAXPROCS=1"},
+			date: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), alone: true},
 	}
-	for _, f := range []string{artifact.KernelFile, artifact.InitrdFile, artifact.BOMFile} {
-		a, err := os.ReadFile(filepath.Join(built[0], f))
+	families := artifact.FamiliesFor(arch)
+	keys := signingKeys(t, dir)
+	for i := range two {
+		b := &two[i]
+		copyCheckout(t, b.dir)
+		b.setDates(t)
+		b.make(t, arch, "server", artifact.Default)
+		if err := os.Rename(b.images(), b.server()); err != nil {
+			t.Fatal(err)
+		}
+		b.env = append(b.env, keys...) // a signature is part of what is the same
+		if b.alone {
+			b.make(t, arch, "thin", families[len(families)-1:])
+		}
+		b.make(t, arch, "thin", families)
+	}
+	for _, d := range differences(t, two[0].server(), two[1].server(), arch, artifact.Default) {
+		t.Errorf("server: %s", d)
+	}
+	for _, d := range differences(t, two[0].images(), two[1].images(), arch, families) {
+		t.Errorf("thin: %s", d)
+	}
+	if arch != "amd64" {
+		return
+	}
+	// The same comparison, held against a build that must differ.
+	b := two[1]
+	b.env = append(b.env, "SOURCE_DATE_EPOCH=1000000000")
+	b.make(t, arch, "thin", artifact.Default)
+	found := differences(t, two[0].images(), b.images(), arch, artifact.Default)
+	for _, file := range []string{artifact.InitrdFile, manifest.FileName, manifest.SumsName, manifest.SumsName + sign.Suffix} {
+		if !slices.ContainsFunc(found, func(d repro.Difference) bool { return d.File == artifact.Default[0]+"/"+file }) {
+			t.Errorf("a build with another date differs, and the comparison does not see that %s does: %v", file, found)
+		}
+	}
+	t.Logf("a build with another date, as the comparison tells it: %v", found)
+}
+
+// signingKeys are the variables that let everything be signed, with keys that
+// are made for this test.
+func signingKeys(t *testing.T, dir string) []string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "cosign.key")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pair := makePair(t, dir, "db")
+	return []string{"BEE_COSIGN_KEY=" + file, "BEE_SB_KEY=" + pair.Key, "BEE_SB_CERT=" + pair.Cert}
+}
+
+func (b builder) images() string { return filepath.Join(b.dir, "images") }
+func (b builder) server() string { return b.dir + "-server" }
+
+// make builds families with the Go tool, as a user does.
+func (b builder) make(t *testing.T, arch, variant string, families []string) {
+	t.Helper()
+	begin := time.Now()
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "mage", "image")
+	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), "MANIFEST="+variant, "ARCH="+arch, "VARIANT="+strings.Join(families, ","), "BEE_AUTHORIZED_KEYS=")
+	cmd.Env = append(cmd.Env, b.env...)
+	old := syscall.Umask(b.umask)
+	out, err := cmd.CombinedOutput()
+	syscall.Umask(old)
+	if err != nil {
+		t.Fatalf("go tool mage image (%s, %s, %v): %v\n%s", arch, variant, families, err, out)
+	}
+	t.Logf("%s, %s, %d families: %s", arch, variant, len(families), time.Since(begin).Round(100*time.Millisecond))
+}
+
+func (b builder) setDates(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(b.dir, func(name string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(name, b.date, b.date)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// differences compares the families of two images/. One without its list of
+// digests is an error: nothing would be compared.
+func differences(t *testing.T, first, second, arch string, families []string) []repro.Difference {
+	t.Helper()
+	var found []repro.Difference
+	for _, family := range families {
+		a, b := artifact.Dir(first, family, arch), artifact.Dir(second, family, arch)
+		if _, err := os.Stat(filepath.Join(a, manifest.SumsName)); err != nil {
+			t.Fatal(err)
+		}
+		list, err := repro.Compare(a, b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := os.ReadFile(filepath.Join(built[1], f))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(a, b) {
-			t.Errorf("%s differs: %d and %d bytes", f, len(a), len(b))
+		for _, d := range list {
+			d.File = family + "/" + d.File
+			found = append(found, d)
 		}
 	}
+	return found
 }
 
 // copyCheckout copies what git knows of.

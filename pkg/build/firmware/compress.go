@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -17,10 +19,11 @@ const Suffix = ".zst"
 const window = 1 << 20
 
 // Compressed gives a file with f packed for the kernel's loader, made below
-// cache where it is not there yet: packages are content-addressed, so is what
-// is made of them.
+// cache where it is not there yet: packages are content-addressed, and what is
+// made of them by the version of the packer too, as another one may give other
+// bytes.
 func Compressed(cache string, f File) (string, error) {
-	name := filepath.Join(cache, "firmware", f.From.SHA256, f.Path+Suffix)
+	name := filepath.Join(cache, "firmware", packer(), f.From.SHA256, f.Path+Suffix)
 	if _, err := os.Stat(name); err == nil {
 		return name, nil
 	}
@@ -37,6 +40,24 @@ func Compressed(cache string, f File) (string, error) {
 		return "", fmt.Errorf("compress firmware %s: %w", f.Path, err)
 	}
 	return name, nil
+}
+
+// packer names the version of the library that packs, as this program has it.
+var packer = sync.OnceValue(func() string {
+	info, _ := debug.ReadBuildInfo()
+	return packerOf(info)
+})
+
+// packerOf reads a program's build information; that of a test has no modules.
+func packerOf(info *debug.BuildInfo) string {
+	if info != nil {
+		for _, d := range info.Deps {
+			if d.Path == "github.com/klauspost/compress" {
+				return "zstd-" + d.Version
+			}
+		}
+	}
+	return "zstd"
 }
 
 // writeFile writes a file of the cache, whole or not at all.
