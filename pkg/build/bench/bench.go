@@ -1,10 +1,12 @@
 // Package bench measures what bee is held against: it boots the image and a
 // peer (busybox, udhcpc and dropbear on the same kernel) by turns and prints
-// medians, then sizes and build times. It judges nothing and fails no test.
+// medians, times builds and the audit, and holds what makes images against
+// others that do. It judges nothing and fails no test.
 package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,45 +31,38 @@ import (
 // PeerGroup is the group of bee.lock with the peer's packages.
 const PeerGroup = "peer"
 
-// rounds is how often each subject is booted.
-const rounds = 5
-
 // arch is the one architecture that is measured.
 const arch = "amd64"
 
-// Run measures and prints. BEE_BENCH_ROUNDS changes how often each subject is
-// booted (5).
-func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
-	n := rounds
-	if s := getenv("BEE_BENCH_ROUNDS"); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil || n < 1 || n > 100 {
-			return fmt.Errorf("read BEE_BENCH_ROUNDS: %q is no number from 1 to 100", s)
-		}
+// Run measures and prints. BEE_BENCH names the sections (default all, with
+// commas between them); BEE_BENCH_ROUNDS changes how often each subject is
+// measured (5).
+func Run(ctx context.Context, getenv func(string) string, out io.Writer) (err error) {
+	n, err := parseRounds(getenv("BEE_BENCH_ROUNDS"))
+	if err != nil {
+		return err
+	}
+	chosen, err := parseSections(getenv("BEE_BENCH"))
+	if err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "bee-bench-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	b := bench{dir: dir, out: out}
-	if err := b.prepare(ctx); err != nil {
-		return err
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	b := bench{dir: dir, out: out, rounds: n, booster: getenv("BEE_BOOSTER")}
+	var tables []string
+	for _, s := range chosen {
+		text, err := s.run(&b, ctx)
+		if err != nil {
+			// What is measured took long; it is shown whatever comes after it.
+			fmt.Fprint(out, "\n", strings.Join(tables, "\n"))
+			return fmt.Errorf("bench %s: %w", s.name, err)
+		}
+		tables = append(tables, text)
 	}
-	table, err := b.boots(ctx, n)
-	if err != nil {
-		return err
-	}
-	builds, err := b.builds(ctx)
-	if err != nil {
-		return err
-	}
-	audits, err := b.audit(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "\nMedians of %d boots, QEMU %s, 2 CPUs, 1024 MiB. Ratios are to the peer in the same run.\n\n%s\n%s", n, b.accel, table, builds)
-	fmt.Fprintf(out, "\naudit and others in one guest, medians of %d, by turns\n%s", auditRounds, audits)
+	fmt.Fprint(out, "\n", strings.Join(tables, "\n"))
 	return nil
 }
 
@@ -75,14 +70,19 @@ func Run(ctx context.Context, getenv func(string) string, out io.Writer) error {
 type bench struct {
 	dir     string
 	out     io.Writer
+	rounds  int    // how often each subject is measured
+	booster string // folder with the programs booster and init; may be empty
 	sandbox *sandbox.Sandbox
 	client  *ssh.Client
 	accel   string
 	all     []subject
 }
 
-// prepare builds the images and the peer.
+// prepare builds the images and the peer that are booted, once.
 func (b *bench) prepare(ctx context.Context) error {
+	if len(b.all) > 0 {
+		return nil
+	}
 	l, err := lock.Load(os.DirFS("."), lock.Name)
 	if err != nil {
 		return err
@@ -170,7 +170,11 @@ func (b *bench) peer(ctx context.Context, l *lock.File) (image, vmlinuz string, 
 }
 
 // boots boots every subject by turns and returns the table.
-func (b *bench) boots(ctx context.Context, n int) (string, error) {
+func (b *bench) boots(ctx context.Context) (string, error) {
+	if err := b.prepare(ctx); err != nil {
+		return "", err
+	}
+	n := b.rounds
 	samples := make([][]sample, len(b.all))
 	for round := range n {
 		for i, sub := range b.all {
@@ -182,7 +186,7 @@ func (b *bench) boots(ctx context.Context, n int) (string, error) {
 			samples[i] = append(samples[i], got)
 		}
 	}
-	return bootTable(b.all, samples), nil
+	return fmt.Sprintf("Medians of %d boots, QEMU %s, 2 CPUs, 1024 MiB. Ratios are to the peer in the same run.\n\n%s", n, b.accel, bootTable(b.all, samples)), nil
 }
 
 // ram asks a machine how much of its memory is gone, once it has come to rest.

@@ -33,7 +33,7 @@ func (b *bench) builds(ctx context.Context) (string, error) {
 			if err := edit(round); err != nil {
 				return err
 			}
-			d, err := b.mage(ctx, dir, env...)
+			d, err := b.mage(ctx, dir, "build", env...)
 			if err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ func (b *bench) builds(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := b.mage(ctx, dir, "NVIDIA=on"); err != nil {
+	if _, err := b.mage(ctx, dir, "build", "NVIDIA=on"); err != nil {
 		return "", err
 	}
 	again := func(round int) error {
@@ -93,9 +93,9 @@ func (b *bench) builds(ctx context.Context) (string, error) {
 	return out.String(), nil
 }
 
-// mage runs the build as a user does and returns how long it took.
-func (b *bench) mage(ctx context.Context, dir string, env ...string) (time.Duration, error) {
-	cmd := exec.CommandContext(ctx, "go", "tool", "mage", "build")
+// mage runs a target as a user does and returns how long it took.
+func (b *bench) mage(ctx context.Context, dir, target string, env ...string) (time.Duration, error) {
+	cmd := exec.CommandContext(ctx, "go", "tool", "mage", target)
 	cmd.Dir = dir
 	cmd.Env = append(append(os.Environ(), "MANIFEST=server", "ARCH="+arch), env...)
 	var said bytes.Buffer
@@ -103,7 +103,7 @@ func (b *bench) mage(ctx context.Context, dir string, env ...string) (time.Durat
 	began := time.Now()
 	err := cmd.Run()
 	if err != nil {
-		err = fmt.Errorf("go tool mage build: %w\n%s", err, said.Bytes())
+		err = fmt.Errorf("go tool mage %s: %w\n%s", target, err, said.Bytes())
 	}
 	return time.Since(began), err
 }
