@@ -92,10 +92,11 @@ func parsePiConfig(text string) (map[string]string, error) {
 		if line == "" || line[0] == '#' || line == "[pi4]" || line == "[all]" {
 			continue
 		}
-		key, value, ok := strings.Cut(line, "=")
-		if strings.HasPrefix(line, "initramfs ") {
-			key, value, ok = strings.Cut(line, " ")
+		separator := "="
+		if strings.HasPrefix(line, "initramfs") {
+			separator = " "
 		}
+		key, value, ok := strings.Cut(line, separator)
 		known, documented := piKeys[key]
 		if !ok || !documented || !known.MatchString(value) {
 			return nil, fmt.Errorf("line %d: %q is not what the documentation knows", i+1, line)
