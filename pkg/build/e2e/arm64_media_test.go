@@ -1,12 +1,15 @@
 package e2e
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/bee-os/bee/pkg/build/artifact"
+	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/vm"
 )
 
@@ -114,4 +117,51 @@ func (b *lab) qcow2(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return filepath.Join(artifact.Dir(out, "qcow2", b.arch), artifact.QCOW2File)
+}
+
+// TestUKIARM64 boots the family uki on firmware that trusts the user's key alone.
+// The same firmware refuses it with one byte changed.
+func TestUKIARM64(t *testing.T) {
+	skip(t)
+	p, err := pressedARM64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := lock.Load(os.DirFS(root), lock.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	user := makePair(t, dir, "user")
+	enrol(t, l, dir, filepath.Join(p.sandbox.Tree(), firmwares["arm64"]["AAVMF"][1]))
+	err = artifact.Build(t.Context(), artifact.Config{Root: root, Arch: p.arch, Manifest: "thin", Out: p.out,
+		Keys: filepath.Join(p.client.Dir, "key.pub"), Families: []string{"uki"}, SecureBoot: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := os.ReadFile(p.file("uki", artifact.UKIFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot := func(t *testing.T, image []byte) *machine {
+		file, disk, vars := filepath.Join(t.TempDir(), "bee.efi"), filepath.Join(t.TempDir(), "disk"), filepath.Join(t.TempDir(), "vars.fd")
+		if err := os.WriteFile(file, image, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fatMedium(t, disk, map[string]string{"EFI/BOOT/BOOTAA64.EFI": file})
+		copyTo(t, vars, filepath.Join(dir, "vars.fd"))
+		return start(t, p.lab, options{media: true, key: p.client, disks: []vm.Disk{{File: disk, ReadOnly: true}},
+			uefi: vm.UEFI{Code: filepath.Join(p.sandbox.Tree(), firmwares["arm64"]["Secure Boot"][0]), Vars: vars}})
+	}
+	t.Run("signed", func(t *testing.T) { boot(t, image).arrives(true) })
+	t.Run("one byte changed", func(t *testing.T) {
+		spoiled := bytes.Clone(image)
+		spoiled[len(spoiled)/2] ^= 1 // of the initramfs
+		m := boot(t, spoiled)
+		m.wait(refusedLine)
+		m.wait(nothingLine)
+		if text := m.process.Console.Text(); kernelLine.MatchString(text) || strings.Contains(text, "PID 1") {
+			t.Error("the kernel was started")
+		}
+	})
 }
