@@ -68,7 +68,11 @@ func buildIPXE(ctx context.Context, w *Work) error {
 	w.carries(loader.ForNetwork()...)
 	w.boot = manifest.Boot{CommandLine: m.Cmdline, Editable: true, How: "boot.ipxe, grub/grub.cfg and pxelinux.cfg/default on the server"}
 	w.rests = netParts
-	w.say("%d files, for a TFTP or HTTP server; DHCP names undionly.kpxe (BIOS), ipxe.efi (UEFI) or shim*.efi (Secure Boot)", len(files))
+	names := "ipxe.efi (UEFI) or shim*.efi (Secure Boot)"
+	if loader.HasBIOS() {
+		names = "undionly.kpxe (BIOS), " + names
+	}
+	w.say("%d files, for a TFTP or HTTP server; DHCP names %s", len(files), names)
 	return nil
 }
 

@@ -28,12 +28,14 @@ const (
 	mediumConfig = "boot/grub/grub.cfg"
 )
 
-// consoles are the kernel's, by architecture: on arm64 the firmware names the
-// serial one (ACPI SPCR, or stdout-path of a device tree). The last is
-// /dev/console; bee speaks on all of them.
+// consoles are the kernel's, by architecture; the last is /dev/console, and bee
+// speaks on all of them. On arm64 the firmware knows the serial one: ACPI's SPCR
+// table, or stdout-path of a device tree, which the kernel follows only where
+// the command line names no console at all (of_console_check,
+// drivers/of/base.c). bee adds the screen then.
 var consoles = map[string]string{
 	"amd64": "console=ttyS0,115200 console=tty0",
-	"arm64": "console=tty0",
+	"arm64": "",
 }
 
 // words are the kernel's command line of media, as far as it does not depend on

@@ -26,7 +26,7 @@ var rpi4 = Family{
 const (
 	rpiFirmware = "usr/lib/raspi-firmware"
 	rpiTree     = "bcm2711-rpi-4-b.dtb"
-	piConsole   = " console=ttyS1,115200" // the UART on the header, as Debian's kernel calls it
+	piConsole   = " console=tty0 console=ttyS1,115200" // the screen, and the UART on the header as Debian's kernel calls it
 )
 
 func buildRPi4(ctx context.Context, w *Work) error {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,8 +149,12 @@ func testPowerButton(t *testing.T, m *machine) {
 // TestARM64UEFI is the same machine as servers are: UEFI, ACPI, SMBIOS.
 func TestARM64UEFI(t *testing.T) {
 	skip(t)
-	m := bootARM64(t, options{
-		uefi: aavmf(t),
+	b, err := sharedARM64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := start(t, b, options{
+		uefi: b.firmware(t, "AAVMF"),
 		// The firmware has random numbers for the kernel only where the machine has.
 		devices: []string{"virtio-rng-pci"},
 		smbios: []vm.SMBIOS{
@@ -184,31 +187,4 @@ func TestARM64UEFI(t *testing.T) {
 		t.Errorf("smoketest: status %d\n%s", status, out)
 	}
 	testPowerButton(t, m) // of ACPI
-}
-
-// aavmf is Debian's UEFI for QEMU's arm64 machine, with variables of its own.
-func aavmf(t *testing.T) vm.UEFI {
-	t.Helper()
-	b, err := sharedARM64()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(b.sandbox.Tree(), "usr/share/AAVMF")
-	in, err := os.Open(filepath.Join(dir, "AAVMF_VARS.fd"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	vars := filepath.Join(t.TempDir(), "vars.fd")
-	out, err := os.Create(vars)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return vm.UEFI{Code: filepath.Join(dir, "AAVMF_CODE.no-secboot.fd"), Vars: vars}
 }

@@ -22,10 +22,17 @@ type press struct {
 	out    string // images/
 }
 
-var pressed = sync.OnceValues(makePress)
+// pressed is the press of arch, pressedARM64 that of arm64. Each is made when the
+// first test needs it.
+var (
+	pressed      = sync.OnceValues(func() (*press, error) { return makePress(shared, "iso", "raw", "ipxe") })
+	pressedARM64 = sync.OnceValues(func() (*press, error) {
+		return makePress(sharedARM64, "iso", "disk-image-arm64-uefi", "disk-image-rpi4")
+	})
+)
 
-func makePress() (*press, error) {
-	b, err := shared()
+func makePress(made func() (*lab, error), families ...string) (*press, error) {
+	b, err := made()
 	if err != nil {
 		return nil, err
 	}
@@ -37,29 +44,41 @@ func makePress() (*press, error) {
 	if p.client, err = ssh.New(context.Background(), b.sandbox, dir); err != nil {
 		return nil, err
 	}
-	return p, artifact.Build(context.Background(), artifact.Config{Root: root, Arch: arch, Manifest: "thin", Out: p.out,
-		Keys: filepath.Join(dir, "key.pub"), Families: []string{"iso", "raw", "ipxe"}})
+	return p, artifact.Build(context.Background(), artifact.Config{Root: root, Arch: b.arch, Manifest: "thin", Out: p.out,
+		Keys: filepath.Join(dir, "key.pub"), Families: families})
 }
 
 // file is an image of the lab.
 func (p *press) file(family, name string) string {
-	return filepath.Join(artifact.Dir(p.out, family, arch), name)
+	return filepath.Join(artifact.Dir(p.out, family, p.arch), name)
 }
 
-// firmware is what starts a medium.
-func (p *press) firmware(t *testing.T, name string) vm.UEFI {
+// firmwares are the files of Debian's UEFI, code and variables, by architecture.
+// Under "Secure Boot" Microsoft's keys are enrolled.
+var firmwares = map[string]map[string][2]string{
+	"amd64": {
+		"OVMF":        {"usr/share/OVMF/OVMF_CODE_4M.fd", "usr/share/OVMF/OVMF_VARS_4M.fd"},
+		"Secure Boot": {"usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "usr/share/OVMF/OVMF_VARS_4M.ms.fd"},
+	},
+	"arm64": {
+		"AAVMF":       {"usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "usr/share/AAVMF/AAVMF_VARS.fd"},
+		"Secure Boot": {"usr/share/AAVMF/AAVMF_CODE.secboot.fd", "usr/share/AAVMF/AAVMF_VARS.ms.fd"},
+	},
+}
+
+// firmware is what starts a medium, with variables of its own.
+func (b *lab) firmware(t *testing.T, name string) vm.UEFI {
 	t.Helper()
 	if name == "SeaBIOS" {
 		return vm.UEFI{}
 	}
-	files := map[string][2]string{
-		"OVMF":        {"OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"},
-		"Secure Boot": {"OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.ms.fd"}, // Microsoft's keys are enrolled
-	}[name]
-	dir := filepath.Join(p.sandbox.Tree(), "usr/share/OVMF")
+	files, ok := firmwares[b.arch][name]
+	if !ok {
+		t.Fatalf("no firmware %q is known for %s", name, b.arch)
+	}
 	vars := filepath.Join(t.TempDir(), "vars.fd")
-	copyTo(t, vars, filepath.Join(dir, files[1]))
-	return vm.UEFI{Code: filepath.Join(dir, files[0]), Vars: vars, Secure: name == "Secure Boot"}
+	copyTo(t, vars, filepath.Join(b.sandbox.Tree(), files[1]))
+	return vm.UEFI{Code: filepath.Join(b.sandbox.Tree(), files[0]), Vars: vars, Secure: b.arch == "amd64" && name == "Secure Boot"}
 }
 
 func copyTo(t *testing.T, dst, src string) {

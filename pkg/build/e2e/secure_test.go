@@ -80,14 +80,15 @@ func makeSecureLab(t *testing.T) *secureLab {
 	if s.client, err = ssh.New(ctx, box, t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	s.enrol(t, l, dir)
+	enrol(t, l, dir, s.firmware("OVMF_VARS_4M.fd"))
 	s.assemble(t)
 	return s
 }
 
-// enrol puts the user's certificate into the variables, under keys that nobody
-// needs any more, and turns Secure Boot on. No key of Microsoft's is there.
-func (s *secureLab) enrol(t *testing.T, l *lock.File, dir string) {
+// enrol writes vars.fd into a folder: variables with the certificate user.pem of
+// the folder, under keys that nobody needs any more, and Secure Boot turned on. No
+// key of Microsoft's is there; the empty variables are the firmware's.
+func enrol(t *testing.T, l *lock.File, dir, empty string) {
 	t.Helper()
 	tools, err := sandbox.Open(t.Context(), l, os.Stderr, arch, "tools-uefi")
 	if err != nil {
@@ -97,7 +98,7 @@ func (s *secureLab) enrol(t *testing.T, l *lock.File, dir string) {
 	makePair(t, dir, "kek")
 	err = tools.Run(t.Context(), sandbox.Step{
 		Args: []string{"virt-fw-vars", "--input", "/vars", "--output", "/keys/vars.fd", "--set-pk", owner, "/keys/pk.pem", "--add-kek", owner, "/keys/kek.pem", "--add-db", owner, "/keys/user.pem", "--secure-boot"},
-		Ro:   []sandbox.Bind{{Host: s.firmware("OVMF_VARS_4M.fd"), Path: "/vars"}}, Rw: []sandbox.Bind{{Host: dir, Path: "/keys"}},
+		Ro:   []sandbox.Bind{{Host: empty, Path: "/vars"}}, Rw: []sandbox.Bind{{Host: dir, Path: "/keys"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -138,8 +139,8 @@ func (s *secureLab) sign(t *testing.T, p authenticode.Pair) string {
 // removable is where firmware looks for what a medium starts.
 const removable = "EFI/BOOT/BOOTX64.EFI"
 
-// medium writes a FAT file system with these files.
-func (s *secureLab) medium(t *testing.T, disk string, files map[string]string) {
+// fatMedium writes a FAT file system with these files.
+func fatMedium(t *testing.T, disk string, files map[string]string) {
 	t.Helper()
 	l, err := lock.Load(os.DirFS(root), lock.Name)
 	if err != nil {
@@ -180,7 +181,7 @@ func (s *secureLab) boot(t *testing.T, vars string, files map[string]string, nic
 	t.Cleanup(cancel)
 	m := &machine{t: t, ctx: ctx, lab: s.lab, client: s.client}
 	folder := t.TempDir()
-	s.medium(t, filepath.Join(folder, "disk"), files)
+	fatMedium(t, filepath.Join(folder, "disk"), files)
 	text, err := os.ReadFile(vars)
 	if err != nil {
 		t.Fatal(err)

@@ -82,7 +82,7 @@ func TestNothingIsThereYet(t *testing.T) {
 }
 
 func TestActive(t *testing.T) {
-	got, err := Active(fstest.MapFS{activePath: {Data: []byte("tty0 ttyS0 netcon0 ../evil\n")}})
+	got, err := Active(fstest.MapFS{activePath: {Data: []byte("tty0 ttyS0 netcon0 ../evil\n")}, cmdlinePath: {Data: []byte("console=ttyS0 console=tty0\n")}})
 	if err != nil || strings.Join(got, " ") != "tty1 ttyS0" {
 		t.Errorf("%v, %v", got, err)
 	}

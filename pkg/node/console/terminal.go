@@ -12,30 +12,28 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/bee-os/bee/pkg/bootparam"
 )
 
-// activePath names the kernel's consoles, the one behind /dev/console last
+// Where the kernel names its consoles, the one behind /dev/console last
 // (kernel: Documentation/admin-guide/serial-console.rst).
-const activePath = "sys/class/tty/console/active"
+const (
+	activePath  = "sys/class/tty/console/active"
+	cmdlinePath = "proc/cmdline"
+)
 
-// Active lists the consoles' device names. tty0 stands for whichever virtual
-// terminal is in front: ours is the first.
+// Active lists the consoles' device names, as bootparam.Consoles does.
 func Active(root fs.FS) ([]string, error) {
-	text, err := fs.ReadFile(root, activePath)
+	active, err := fs.ReadFile(root, activePath)
 	if err != nil {
 		return nil, fmt.Errorf("find the consoles: %w", err)
 	}
-	var names []string
-	for _, n := range strings.Fields(string(text)) {
-		if n == "tty0" {
-			n = "tty1"
-		}
-		if strings.Contains(n, "/") || strings.HasPrefix(n, "netcon") {
-			continue
-		}
-		names = append(names, n)
+	cmdline, err := fs.ReadFile(root, cmdlinePath)
+	if err != nil {
+		return nil, fmt.Errorf("find the consoles: %w", err)
 	}
-	return names, nil
+	return bootparam.Consoles(string(active), string(cmdline)), nil
 }
 
 // tty is a console device.

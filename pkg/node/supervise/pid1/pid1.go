@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -168,7 +167,7 @@ func (p *pid1) boot() {
 	p.console = &bootlog.Console{Guard: p.guard, Debug: params.Debug, Blocked: func(name string) {
 		p.spawn(func() { p.say(true, "console %s takes nothing more (flow control?): lines for it are left out", name) })
 	}}
-	errs = append(errs, p.attachConsoles()...)
+	errs = append(errs, p.attachConsoles(string(cmdline))...)
 	jc := journal.Config{Clock: p.clock, Dir: p.cfg.LogDir}
 	if f, err := os.OpenFile(p.cfg.Kernel, os.O_WRONLY, 0); err != nil {
 		errs = append(errs, fmt.Errorf("write to the kernel's log: %w", err))
@@ -298,11 +297,17 @@ func (p *pid1) emergency(service, reason string) {
 	})
 }
 
-// attachConsoles opens every console that the kernel uses: serial and VGA both
-// show the boot.
-func (p *pid1) attachConsoles() (errs []error) {
+// attachConsoles opens every console of the machine: serial and VGA both show
+// the boot.
+func (p *pid1) attachConsoles(cmdline string) (errs []error) {
+	var names []string
+	if active, err := os.ReadFile(p.cfg.Consoles); err != nil {
+		errs = append(errs, fmt.Errorf("find the consoles: %w", err))
+	} else {
+		names = bootparam.Consoles(string(active), cmdline)
+	}
 	attached := 0
-	for _, name := range consoles(p.cfg.Consoles) {
+	for _, name := range names {
 		// O_NONBLOCK: a serial line without carrier must not hold the open up.
 		fd, err := syscall.Open("/dev/"+name, syscall.O_WRONLY|syscall.O_NOCTTY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 		if err == nil {
@@ -319,22 +324,4 @@ func (p *pid1) attachConsoles() (errs []error) {
 		p.console.Attach("console", os.Stderr)
 	}
 	return errs
-}
-
-// consoles reads the list of consoles (/sys/class/tty/console/active).
-func consoles(file string) []string {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, name := range fields(string(b)) {
-		if name == "tty0" {
-			name = "tty1" // tty0 is whichever is in front; the boot stays on the first
-		}
-		if !slices.Contains(out, name) {
-			out = append(out, name)
-		}
-	}
-	return out
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,9 +12,6 @@ import (
 	"github.com/bee-os/bee/pkg/node/power"
 	"github.com/bee-os/bee/pkg/node/supervise"
 )
-
-// fields is strings.Fields; it keeps callers short.
-func fields(s string) []string { return strings.Fields(s) }
 
 // watchdog is the hardware watchdog, once there is one.
 type watchdog struct {
