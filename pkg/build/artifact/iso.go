@@ -68,7 +68,7 @@ func buildISO(ctx context.Context, w *Work) (err error) {
 	}
 	step := isoStep{box: box, dir: stage, work: w, epoch: w.Date.Unix()}
 	if loader.HasBIOS() {
-		core, err := loader.Core(ctx, box, string(find), true)
+		core, err := loader.Core(ctx, box, w.Cache, string(find), true)
 		if err != nil {
 			return err
 		}

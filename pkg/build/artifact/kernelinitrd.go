@@ -95,7 +95,7 @@ func openKernel(ctx context.Context, c Config, l *lock.File, store *debian.Store
 // Parts are what media are made of.
 type Parts struct {
 	Kernel, Initrd       string // files
-	KernelSum, InitrdSum string // SHA-256, once a medium asked
+	KernelSum, InitrdSum string // SHA-256
 	BOM                  bom.BOM
 }
 
@@ -116,8 +116,25 @@ func (p *project) mediaParts(ctx context.Context) (*Parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.parts = &Parts{Kernel: filepath.Join(dir, KernelFile), Initrd: filepath.Join(dir, InitrdFile), BOM: b}
-	return p.parts, nil
+	// They were hashed when they were made, and make looked that nobody touched
+	// them since; what is made of them is hashed again.
+	if text, err = os.ReadFile(filepath.Join(dir, manifest.FileName)); err != nil {
+		return nil, err
+	}
+	m, err := manifest.Decode(text)
+	if err != nil {
+		return nil, err
+	}
+	parts := &Parts{Kernel: filepath.Join(dir, KernelFile), Initrd: filepath.Join(dir, InitrdFile), BOM: b}
+	for name, sum := range map[string]*string{KernelFile: &parts.KernelSum, InitrdFile: &parts.InitrdSum} {
+		o, ok := m.Output(name)
+		if !ok {
+			return nil, fmt.Errorf("read %s: it does not name %s; remove the folder %s and build again", manifest.FileName, name, dir)
+		}
+		*sum = o.SHA256
+	}
+	p.parts = parts
+	return parts, nil
 }
 
 // report says what was made, and by name what the modules asked for in vain.

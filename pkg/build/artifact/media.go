@@ -87,16 +87,6 @@ func (p *project) medium(ctx context.Context) (mediumText, *Parts, error) {
 	if err != nil {
 		return mediumText{}, nil, err
 	}
-	if parts.KernelSum == "" {
-		for _, f := range []struct {
-			name string
-			sum  *string
-		}{{parts.Kernel, &parts.KernelSum}, {parts.Initrd, &parts.InitrdSum}} {
-			if *f.sum, err = sumFile(f.name); err != nil {
-				return mediumText{}, nil, err
-			}
-		}
-	}
 	fi, err := os.Stat(parts.Initrd)
 	if err != nil {
 		return mediumText{}, nil, err

@@ -138,7 +138,7 @@ func (w *Work) biosCore(ctx context.Context, loader *bootloader.Loader, m medium
 	if err != nil {
 		return nil, err
 	}
-	made, err := loader.Core(ctx, box, string(find), false)
+	made, err := loader.Core(ctx, box, w.Cache, string(find), false)
 	if err != nil {
 		return nil, err
 	}

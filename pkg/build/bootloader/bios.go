@@ -2,12 +2,16 @@ package bootloader
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/google/renameio/v2"
 
 	"github.com/bee-os/bee/pkg/build/sandbox"
 )
@@ -35,11 +39,24 @@ func (l *Loader) HybridMBR() (string, error) { return l.find(grubBIOS + "/boot_h
 
 // Core makes GRUB's core for BIOS with grub-mkimage. It runs script first, which
 // must set root and prefix. For an ISO image it begins with the loader that El
-// Torito starts. box has the tools of group tools-image.
-func (l *Loader) Core(ctx context.Context, box *sandbox.Sandbox, script string, elTorito bool) ([]byte, error) {
+// Torito starts. box has the tools of group tools-image; what was made is kept
+// below the folder cache.
+func (l *Loader) Core(ctx context.Context, box *sandbox.Sandbox, cache, script string, elTorito bool) ([]byte, error) {
 	modules, err := l.find(grubBIOS + "/moddep.lst")
 	if err != nil {
 		return nil, err
+	}
+	format := "i386-pc"
+	if elTorito {
+		format = "i386-pc-eltorito"
+	}
+	key := sha256.Sum256(fmt.Appendf(nil, "%s %q %q %s", format, coreModules, script, box.Tree()))
+	for _, e := range l.Entries {
+		key = sha256.Sum256(append(key[:], e.SHA256...))
+	}
+	kept := filepath.Join(cache, "grub", hex.EncodeToString(key[:16])+".img")
+	if core, err := os.ReadFile(kept); err == nil && len(core) > SectorSize {
+		return core, nil
 	}
 	dir, err := os.MkdirTemp("", "bee-grub-")
 	if err != nil {
@@ -49,17 +66,20 @@ func (l *Loader) Core(ctx context.Context, box *sandbox.Sandbox, script string, 
 	if err := os.WriteFile(filepath.Join(dir, "early.cfg"), []byte(script), 0o644); err != nil {
 		return nil, err
 	}
-	format := "i386-pc"
-	if elTorito {
-		format = "i386-pc-eltorito"
-	}
 	args := append([]string{"grub-mkimage", "-O", format, "-d", "/modules", "-c", "/work/early.cfg", "-o", "/work/core.img", "-p", "/boot/grub"}, coreModules...)
 	err = box.Run(ctx, sandbox.Step{Args: args,
 		Ro: []sandbox.Bind{{Host: filepath.Dir(modules), Path: "/modules"}}, Rw: []sandbox.Bind{{Host: dir, Path: "/work"}}})
 	if err != nil {
 		return nil, fmt.Errorf("make GRUB's core for BIOS: %w", err)
 	}
-	return os.ReadFile(filepath.Join(dir, "core.img"))
+	core, err := os.ReadFile(filepath.Join(dir, "core.img"))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
+		return nil, err
+	}
+	return core, renameio.WriteFile(kept, core, 0o644) // several builds share the cache
 }
 
 // Places in GRUB's boot.img and in the first sector of its core (diskboot.img)
