@@ -102,10 +102,7 @@ func greeting(ctx context.Context, port int) (string, error) {
 // Trust takes the server's host key, if it is the one whose fingerprint
 // ("SHA256:…") was learnt another way, such as from the console.
 func (c *Client) Trust(ctx context.Context, port int, fingerprint string) error {
-	keys, err := c.Sandbox.Output(ctx, sandbox.Step{
-		Args:    []string{"ssh-keyscan", "-q", "-t", "ed25519", "-p", strconv.Itoa(port), "127.0.0.1"},
-		Network: true,
-	})
+	keys, err := c.hostKey(ctx, port)
 	if err != nil {
 		return fmt.Errorf("ask for the host key: %w", err)
 	}
@@ -125,6 +122,28 @@ func (c *Client) Trust(ctx context.Context, port int, fingerprint string) error 
 	}
 	return nil
 }
+
+// hostKey asks a server for its key, more than once: one that still has the
+// connections of WaitBanner open may close another.
+func (c *Client) hostKey(ctx context.Context, port int) ([]byte, error) {
+	for try := 1; ; try++ {
+		keys, err := c.Sandbox.Output(ctx, sandbox.Step{
+			Args:    []string{"ssh-keyscan", "-q", "-t", "ed25519", "-p", strconv.Itoa(port), "127.0.0.1"},
+			Network: true,
+		})
+		if err == nil && len(keys) > 0 || try == keyTries {
+			return keys, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// keyTries is how often a server is asked for its key.
+const keyTries = 5
 
 // Options are the client's options for the key and the known hosts.
 func Options(dir string) []string {
