@@ -118,7 +118,7 @@ func testModulesARM64(t *testing.T, m *machine) {
 		}
 	}
 	for _, dev := range []string{"/dev/rtc0", "/dev/watchdog0", "/dev/hwrng", "/dev/input/event0"} {
-		m.root("ls " + dev)
+		m.root("test -e " + dev) // ls ends with 0 all the same
 	}
 	if r := m.report(); len(r.Findings) > 0 {
 		for _, f := range r.Findings {
