@@ -8,6 +8,7 @@ import "github.com/bee-os/bee/pkg/build/manifest"
 var (
 	listed   = manifest.Rest{Means: manifest.Hashed, Who: "SHA256SUMS, before the medium is used"}
 	byDebian = manifest.Rest{Means: manifest.Signed, Who: "Debian Secure Boot CA, where shim or firmware that trusts it starts it"}
+	pcr4     = manifest.Rest{Means: manifest.Measured, Who: "PCR 4, by UEFI firmware with a TPM"}
 	pcr8     = manifest.Rest{Means: manifest.Measured, Who: "PCR 8, by GRUB on UEFI with a TPM"}
 	pcr9     = manifest.Rest{Means: manifest.Measured, Who: "PCR 9, by GRUB on UEFI with a TPM"}
 )
@@ -24,10 +25,10 @@ var looseParts = []manifest.Part{
 // the parameters are not: a TPM tells, and nothing stops the boot.
 func chainParts(bios bool) []manifest.Part {
 	parts := []manifest.Part{
-		{Name: "shim", Integrity: []manifest.Rest{{Means: manifest.Signed, Who: "Microsoft Corporation UEFI CA 2011 and Microsoft UEFI CA 2023"}, listed}},
-		{Name: "GRUB", Integrity: []manifest.Rest{{Means: manifest.Signed, Who: "Debian Secure Boot CA, checked by shim"}, listed}},
+		{Name: "shim", Integrity: []manifest.Rest{{Means: manifest.Signed, Who: "Microsoft Corporation UEFI CA 2011 and Microsoft UEFI CA 2023"}, pcr4, listed}},
+		{Name: "GRUB", Integrity: []manifest.Rest{{Means: manifest.Signed, Who: "Debian Secure Boot CA, checked by shim"}, pcr4, listed}},
 		{Name: "GRUB's configuration", Integrity: []manifest.Rest{pcr8, pcr9, listed}},
-		{Name: "kernel", Integrity: []manifest.Rest{{Means: manifest.Signed, Who: "Debian Secure Boot CA, checked by GRUB through shim"}, pcr9, listed}},
+		{Name: "kernel", Integrity: []manifest.Rest{{Means: manifest.Signed, Who: "Debian Secure Boot CA, checked by GRUB through shim"}, pcr4, pcr9, listed}},
 		{Name: "initramfs", Integrity: []manifest.Rest{pcr9, listed}},
 		{Name: "kernel command line", Integrity: []manifest.Rest{pcr8, listed}},
 		{Name: "parameter block", Integrity: []manifest.Rest{pcr8, pcr9, {Means: manifest.Hashed, Who: "the block's own first line, against damage and not against intent"}}},

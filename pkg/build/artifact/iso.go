@@ -95,6 +95,13 @@ func buildISO(ctx context.Context, w *Work) (err error) {
 	w.carries(loader.ForMedia()...)
 	w.boot = w.grubBoot(m)
 	w.rests = chainParts(loader.HasBIOS())
+	uefi, err := loader.UEFI()
+	if err != nil {
+		return err
+	}
+	if w.pcrs, err = chainPCRs(uefi, parts.Kernel); err != nil {
+		return err
+	}
 	w.say("%s, %.1f MiB", ISOFile, float64(fi.Size())/(1<<20))
 	return nil
 }

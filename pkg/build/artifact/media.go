@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/manifest"
 	"github.com/bee-os/bee/pkg/build/paramblock"
+	"github.com/bee-os/bee/pkg/build/pcr"
 )
 
 // Places on a medium.
@@ -188,4 +190,37 @@ func (w *Work) findBlocks() error {
 		}
 	}
 	return nil
+}
+
+// chainPCRs is what a TPM's register 4 holds when firmware's first boot option is
+// the medium: shim, GRUB and the kernel, in this order. What GRUB reads and runs
+// (8 and 9) depends on the entry that is chosen.
+func chainPCRs(uefi []bootloader.File, kernel string) (manifest.PCRs, error) {
+	var hashes []pcr.Digest
+	for _, name := range []string{uefi[0].Source, uefi[1].Source, kernel} {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		fi, err := f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		h, err := pcr.Application(f, fi.Size())
+		if err != nil {
+			return nil, fmt.Errorf("predict PCR %d: %s: %w", pcr.BootLoader, name, err)
+		}
+		hashes = append(hashes, h)
+	}
+	return bank(pcr.Applications(hashes...)), nil
+}
+
+// bank are the registers that events lead to, as a manifest has them.
+func bank(events []pcr.Event) manifest.PCRs {
+	values := make(map[string]string)
+	for register, value := range pcr.Predict(events) {
+		values[strconv.Itoa(register)] = value.String()
+	}
+	return manifest.PCRs{"sha256": values}
 }

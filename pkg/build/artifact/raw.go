@@ -124,6 +124,9 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 	w.made(filepath.Base(out), "disk", manifest.Options{Contents: contents})
 	w.boot = w.grubBoot(m)
 	w.rests = chainParts(loader.HasBIOS())
+	if w.pcrs, err = chainPCRs(uefi, parts.Kernel); err != nil {
+		return 0, err
+	}
 	return size, nil
 }
 

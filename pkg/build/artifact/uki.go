@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"github.com/bee-os/bee/pkg/build/authenticode"
 	"github.com/bee-os/bee/pkg/build/manifest"
@@ -123,9 +122,5 @@ func predict(file string) (manifest.PCRs, error) {
 	if err != nil {
 		return nil, err
 	}
-	bank := make(map[string]string)
-	for register, value := range pcr.Predict(events) {
-		bank[strconv.Itoa(register)] = value.String()
-	}
-	return manifest.PCRs{"sha256": bank}, nil
+	return bank(events), nil
 }
