@@ -21,24 +21,24 @@ type asUser struct {
 	bytes             int64
 }
 
-// coldWarm times `VARIANT=… ARCH=… go tool mage image` for every family in a copy of the
+// families times `VARIANT=… ARCH=… go tool mage image` for every family in a copy of the
 // checkout: once with caches that hold nothing but the downloads, then warm.
-func (b *bench) coldWarm(ctx context.Context, dir string) ([]string, error) {
-	checkout := filepath.Join(dir, "user")
+func (b *bench) families(ctx context.Context) (string, error) {
+	checkout := filepath.Join(b.dir, "user")
 	if err := copyCheckout(ctx, checkout); err != nil {
-		return nil, fmt.Errorf("copy the checkout: %w", err)
+		return "", fmt.Errorf("copy the checkout: %w", err)
 	}
 	var rows []asUser
 	for _, f := range artifact.Families {
 		for _, on := range arches(f) {
 			row, err := b.user(ctx, checkout, f.Name, on)
 			if err != nil {
-				return nil, err
+				return "", err
 			}
 			rows = append(rows, row)
 		}
 	}
-	return []string{userTable(rows)}, nil
+	return userTable(rows), nil
 }
 
 // user times one family.

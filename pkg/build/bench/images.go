@@ -9,15 +9,14 @@ import (
 )
 
 // images times what makes images: the initramfs against other builders of one,
-// fs-verity digests, media against the writing of the same bytes, and every
-// family as a user builds it.
+// fs-verity digests, and media against the writing of the same bytes.
 func (b *bench) images(ctx context.Context) (string, error) {
 	dir := filepath.Join(b.dir, "images")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
 	tables := []string{fmt.Sprintf("Images: medians of %d rounds, by turns, in one run. Load of the machine before it: %s.\n", b.rounds, load())}
-	for _, part := range []func(context.Context, string) ([]string, error){b.initramfs, b.verity, b.media, b.coldWarm} {
+	for _, part := range []func(context.Context, string) ([]string, error){b.initramfs, b.verity, b.media} {
 		list, err := part(ctx, dir)
 		if err != nil {
 			return "", err

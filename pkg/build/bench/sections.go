@@ -24,6 +24,7 @@ var sections = []section{
 	{"builds", (*bench).builds},
 	{"audits", (*bench).audit},
 	{"images", (*bench).images},
+	{"families", (*bench).families}, // three minutes each, half an hour in all
 }
 
 // parseSections reads BEE_BENCH: names with commas between them; empty is all.
