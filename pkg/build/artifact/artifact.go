@@ -164,9 +164,29 @@ func Build(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	l, err := lock.Load(os.DirFS(c.Root), lock.Name)
+	p, err := c.project(ctx)
 	if err != nil {
 		return err
+	}
+	unlock, err := LockFolder(ctx, c.Out, c.Progress)
+	if err != nil {
+		return explain(err, c)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	for _, f := range families {
+		if err := p.make(ctx, f); err != nil {
+			return fmt.Errorf("build %s: %w", f.Name, explain(err, c))
+		}
+	}
+	return nil
+}
+
+// project reads what all families are made of, and checks what can be checked
+// before anything is made.
+func (c Config) project(ctx context.Context) (*project, error) {
+	l, err := lock.Load(os.DirFS(c.Root), lock.Name)
+	if err != nil {
+		return nil, err
 	}
 	if c.Date.IsZero() {
 		for _, s := range l.Suites {
@@ -176,23 +196,10 @@ func Build(ctx context.Context, c Config) (err error) {
 		}
 	}
 	if err := c.checkPairs(); err != nil {
-		return err
+		return nil, err
 	}
-	unlock, err := LockFolder(ctx, c.Out, c.Progress)
-	if err != nil {
-		return explain(err, c)
-	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	p := &project{Config: c, Lock: l}
-	if p.source, err = source.Of(ctx, c.Root); err != nil {
-		return err
-	}
-	for _, f := range families {
-		if err := p.make(ctx, f); err != nil {
-			return fmt.Errorf("build %s: %w", f.Name, explain(err, c))
-		}
-	}
-	return nil
+	at, err := source.Of(ctx, c.Root)
+	return &project{Config: c, Lock: l, source: at}, err
 }
 
 // BuildMedia is Build, with Media where nobody names a family.

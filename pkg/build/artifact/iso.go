@@ -1,16 +1,17 @@
 package artifact
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/bootloader"
@@ -77,7 +78,8 @@ func buildISO(ctx context.Context, w *Work) (err error) {
 			return err
 		}
 	}
-	if err := step.run(ctx, files, w.file(ISOFile)); err != nil {
+	sum, err := step.run(ctx, files, w.file(ISOFile))
+	if err != nil {
 		return err
 	}
 	fi, err := os.Stat(w.file(ISOFile))
@@ -88,7 +90,7 @@ func buildISO(ctx context.Context, w *Work) (err error) {
 	if err != nil {
 		return err
 	}
-	w.made(ISOFile, "iso", manifest.Options{Contents: contents})
+	w.made(ISOFile, "iso", manifest.Options{Contents: contents, SHA256: sum})
 	if err := w.findBlocks(); err != nil {
 		return err
 	}
@@ -122,7 +124,7 @@ func (w *Work) isoESP(ctx context.Context, loader *bootloader.Loader, find []byt
 	if v.Size, err = v.MinSize(); err != nil {
 		return err
 	}
-	return writeWhole(out, v.Size, func(f *os.File) error { return w.writeVolume(ctx, f, 0, v) })
+	return writeWhole(out, v.Size, func(f io.WriterAt) error { return w.writeVolume(ctx, f, 0, v) })
 }
 
 // mediumFiles are what every medium holds beside its boot loader.
@@ -173,8 +175,9 @@ type isoStep struct {
 
 // run writes the image. Options are those of xorrisofs(1); the recipe is that of
 // grub-mkrescue, with the EFI system partition behind the file system, where
-// both tables and El Torito point at it.
-func (s isoStep) run(ctx context.Context, files []mediumFile, out string) error {
+// both tables and El Torito point at it. It returns the image's SHA-256, which is
+// computed while xorriso writes.
+func (s isoStep) run(ctx context.Context, files []mediumFile, out string) (string, error) {
 	stamp := s.work.Date.UTC().Format("20060102150405") + "00"
 	args := []string{"xorriso", "-report_about", "WARNING", "-as", "mkisofs", "-iso-level", "3", "-rational-rock", "-volid", volumeID(bom.Version),
 		"-appid", "bee", "-preparer", "bee", "--modification-date=" + stamp, "--set_all_file_dates", "=" + strconv.FormatInt(s.epoch, 10),
@@ -186,7 +189,7 @@ func (s isoStep) run(ctx context.Context, files []mediumFile, out string) error 
 		ro = append(ro, sandbox.Bind{Host: s.mbr, Path: "/mbr"})
 	}
 	args = append(args, "-e", "--interval:appended_partition_2:all::", "-no-emul-boot",
-		"-output", "/out/"+filepath.Base(out), "-graft-points")
+		"-output", "-", "-graft-points")
 	files = slices.Clone(files)
 	slices.SortFunc(files, func(a, b mediumFile) int { return strings.Compare(a.path, b.path) })
 	for i, f := range files {
@@ -194,21 +197,38 @@ func (s isoStep) run(ctx context.Context, files []mediumFile, out string) error 
 		if f.source == "" {
 			f.source = filepath.Join(s.dir, fmt.Sprintf("text%d", i))
 			if err := os.WriteFile(f.source, f.text, 0o644); err != nil {
-				return err
+				return "", err
 			}
 		}
 		ro = append(ro, sandbox.Bind{Host: f.source, Path: inside})
 		args = append(args, "/"+path.Clean(f.path)+"="+inside)
 	}
 	ro = append(ro, sandbox.Bind{Host: s.dir, Path: "/stage"})
-	err := s.box.Run(ctx, sandbox.Step{Args: args, Ro: ro, Rw: []sandbox.Bind{{Host: filepath.Dir(out), Path: "/out"}}})
-	if err != nil && strings.Contains(err.Error(), "exceeds free space") { // as xorriso says it
-		err = fmt.Errorf("%w: %w", syscall.ENOSPC, err)
-	}
+	sum, err := writeHashed(out, -1, func(w io.WriterAt) error {
+		image := &lastError{w: io.NewOffsetWriter(w, 0)}
+		buffered := bufio.NewWriterSize(image, 1<<20)
+		err := s.box.Run(ctx, sandbox.Step{Args: args, Ro: ro, Stdout: buffered})
+		// Where the image cannot be written, xorriso only knows of a pipe that broke.
+		return errors.Join(image.err, err, buffered.Flush())
+	})
 	if err != nil {
-		return fmt.Errorf("write the ISO image: %w", err)
+		return "", fmt.Errorf("write the ISO image: %w", err)
 	}
-	return nil
+	return sum, nil
+}
+
+// lastError writes, and keeps the error of it.
+type lastError struct {
+	w   io.Writer
+	err error
+}
+
+func (k *lastError) Write(p []byte) (int, error) {
+	n, err := k.w.Write(p)
+	if k.err == nil {
+		k.err = err
+	}
+	return n, err
 }
 
 // volumeID is the name of a volume: d-characters (ECMA-119, 7.4.1), 32 at most.

@@ -42,7 +42,7 @@ func buildQCOW2(ctx context.Context, w *Work) (err error) {
 	}
 	// Where the parts lie depends on the format's tables: they are found by path.
 	for i := range w.outputs {
-		w.outputs[i].Name, w.outputs[i].Role = QCOW2File, "qcow2"
+		w.outputs[i].Name, w.outputs[i].Role, w.outputs[i].SHA256 = QCOW2File, "qcow2", "" // the disk's
 		for j := range w.outputs[i].Contents {
 			w.outputs[i].Contents[j].Offset = nil
 		}

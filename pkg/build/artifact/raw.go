@@ -2,13 +2,16 @@ package artifact
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/bee-os/bee/pkg/build/bootloader"
+	"github.com/bee-os/bee/pkg/build/disk"
 	"github.com/bee-os/bee/pkg/build/disk/gpt"
 	"github.com/bee-os/bee/pkg/build/manifest"
 )
@@ -103,8 +106,12 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 		}
 	}
 	esp := table.Partitions[len(table.Partitions)-1].Start
-	err = writeWhole(out, size, func(f *os.File) error {
-		if err := table.Write(f, size); err != nil {
+	head, tail, err := table.Encode(size)
+	if err != nil {
+		return 0, err
+	}
+	sum, err := writeHashed(out, size, func(f io.WriterAt) error { // in rising order
+		if _, err := f.WriteAt(head, 0); err != nil {
 			return err
 		}
 		if core != nil {
@@ -112,7 +119,11 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 				return err
 			}
 		}
-		return w.writeVolume(ctx, f, esp, volume)
+		if err := w.writeVolume(ctx, f, esp, volume); err != nil {
+			return err
+		}
+		_, err := f.WriteAt(tail, size-int64(len(tail)))
+		return err
 	})
 	if err != nil {
 		return 0, err
@@ -121,7 +132,7 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	w.made(filepath.Base(out), "disk", manifest.Options{Contents: contents})
+	w.made(filepath.Base(out), "disk", manifest.Options{Contents: contents, SHA256: sum})
 	w.boot = w.grubBoot(m)
 	w.rests = chainParts(loader.HasBIOS())
 	if w.pcrs, err = chainPCRs(uefi, parts.Kernel); err != nil {
@@ -158,21 +169,38 @@ func (w *Work) biosCore(ctx context.Context, loader *bootloader.Loader, m medium
 
 // writeWhole makes a file of size bytes, sparse where write leaves holes, whole
 // or not at all.
-func writeWhole(name string, size int64, write func(f *os.File) error) error {
+func writeWhole(name string, size int64, write func(f io.WriterAt) error) error {
+	_, err := writeHashed(name, size, write)
+	return err
+}
+
+// writeHashed is writeWhole for writers that go from the beginning to the end, and
+// gives the SHA-256 of what was written. A size of -1 is as much as write writes.
+func writeHashed(name string, size int64, write func(f io.WriterAt) error) (string, error) {
 	f, err := os.Create(name + ".new")
 	if err != nil {
-		return err
+		return "", err
 	}
-	err = f.Truncate(size)
+	if size >= 0 {
+		err = f.Truncate(size)
+	}
+	h := &disk.Hasher{W: f, H: sha256.New()}
 	if err == nil {
-		err = write(f)
+		err = write(h)
+	}
+	if err == nil && size < 0 {
+		size, err = f.Seek(0, io.SeekEnd)
+	}
+	var sum []byte
+	if err == nil {
+		sum, err = h.Sum(size)
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, errors.Join(err, os.Remove(f.Name())))
+		return "", fmt.Errorf("write %s: %w", name, errors.Join(err, os.Remove(f.Name())))
 	}
-	return nil
+	return hex.EncodeToString(sum), nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"os"
+	"io"
 	"path"
 	"path/filepath"
 
@@ -80,7 +80,7 @@ func buildRPi4(ctx context.Context, w *Work) error {
 		Signature:  uint32(seed[0])<<24 | uint32(seed[1])<<16 | uint32(seed[2])<<8 | uint32(seed[3]),
 		Partitions: []gpt.MBRPartition{{Type: gpt.FAT32LBA, Active: true, Start: gpt.Alignment, Size: volume.Size}},
 	}
-	err = writeWhole(w.file(RawFile), size, func(f *os.File) error {
+	sum, err := writeHashed(w.file(RawFile), size, func(f io.WriterAt) error {
 		if err := table.Write(f, size); err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func buildRPi4(ctx context.Context, w *Work) error {
 	if err != nil {
 		return err
 	}
-	w.made(RawFile, "disk", manifest.Options{Contents: contents})
+	w.made(RawFile, "disk", manifest.Options{Contents: contents, SHA256: sum})
 	w.boot = manifest.Boot{CommandLine: m.Cmdline + piConsole, Editable: true, How: "cmdline.txt on the card, with any editor"}
 	w.rests = piParts
 	w.say("%s, %d MiB", RawFile, size>>20)

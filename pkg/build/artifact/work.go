@@ -107,6 +107,31 @@ func (p *project) make(ctx context.Context, f Family) (err error) {
 	return st.keep(dir)
 }
 
+// Assembler makes the parts of a family ready, and gives a function that puts
+// them together into the files of the family in a folder that is there, with
+// nothing beside them. The benchmark times it.
+func Assembler(ctx context.Context, c Config, family string) (func(ctx context.Context, dir string) error, error) {
+	c, err := c.defaults()
+	if err != nil {
+		return nil, err
+	}
+	c.Families = []string{family}
+	chosen, err := c.chosen()
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.project(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.mediaParts(ctx); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, dir string) error {
+		return chosen[0].Build(ctx, &Work{project: p, Family: family, Dir: dir})
+	}, nil
+}
+
 // exchange puts a folder in the place of another, at once (renameat2(2)); what
 // was there lies under the first name afterwards.
 func exchange(fresh, dir string) error {

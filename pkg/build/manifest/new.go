@@ -122,6 +122,7 @@ type Options struct {
 	Role     string    // disk, iso, kernel, initrd, …
 	Block    []int64   // offsets of its parameter block, bytes; none: it has no block
 	Contents []Content // what is inside; what Offset points at must be that
+	SHA256   string    // of the file, where it was computed while the file was written; empty: Add reads it
 }
 
 // Add reads the file and lists it as an output. The parameter block that lies
@@ -164,23 +165,37 @@ func (m *Manifest) read(ctx context.Context, file string, o Options) (Output, er
 	if out.Block, err = readBlock(f, o.Block); err != nil {
 		return Output{}, err
 	}
-	out.SHA256, out.Verity, err = Digests(ctx, f, out.Size, m.verity)
-	if err != nil {
-		return Output{}, err
-	}
-	for _, c := range o.Contents {
+	var g errgroup.Group // the file is read more than once, and from memory: processors are what it waits for
+	g.Go(func() (err error) {
+		if o.SHA256 == "" {
+			out.SHA256, out.Verity, err = Digests(ctx, f, out.Size, m.verity)
+			return err
+		}
+		out.SHA256 = o.SHA256
+		if out.Verity, err = m.verity(cancelled{ctx, f}, out.Size); err != nil {
+			return fmt.Errorf("compute fs-verity digest: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error { return checkContents(ctx, f, o.Contents) })
+	return out, g.Wait()
+}
+
+// checkContents reads what shall lie in a file.
+func checkContents(ctx context.Context, f *os.File, contents []Content) error {
+	for _, c := range contents {
 		if c.Offset == nil {
 			continue
 		}
 		sum, err := sum(ctx, io.NewSectionReader(f, *c.Offset, c.Size))
 		if err != nil {
-			return Output{}, err
+			return err
 		}
 		if sum != c.SHA256 {
-			return Output{}, fmt.Errorf("at byte %d lies %s, not the %s of %s: the writer of the artifact put something else there", *c.Offset, sum, c.Role, c.SHA256)
+			return fmt.Errorf("at byte %d lies %s, not the %s of %s: the writer of the artifact put something else there", *c.Offset, sum, c.Role, c.SHA256)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func readBlock(f io.ReaderAt, offsets []int64) (*Block, error) {
