@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bee-os/bee/pkg/bootparam"
 	"github.com/bee-os/bee/pkg/build/artifact"
 	"github.com/bee-os/bee/pkg/build/pcr"
 )
@@ -30,8 +29,8 @@ func TestUKI(t *testing.T) {
 	s := makeSecureLab(t)
 	image := s.sign(t, s.user)
 	m := s.boot(t, s.vars, map[string]string{removable: image}, forwarded())
-	m.trust()
 	m.wait(auditDone)
+	m.trust()
 	if got := m.root("cat /sys/kernel/security/lockdown"); !strings.Contains(got, "[integrity]") {
 		t.Errorf("lockdown: %s", got)
 	}
@@ -93,7 +92,7 @@ func (m *machine) predicted(events []pcr.Event) {
 	}
 	if m.t.Failed() {
 		for _, e := range said {
-			m.t.Logf("PCR %d %s %.100s", e.PCR, e.Digest, e.Note)
+			m.t.Logf("PCR %d %s %s", e.PCR, e.Digest, e.Note)
 		}
 	}
 }
@@ -113,10 +112,13 @@ func TestGRUBMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmdline := "console=ttyS0 " + bootparam.Render(bootparam.Params{SSHKeys: []string{key}})
+	// GRUB gives the quotes on, around the whole parameter, and measures its own
+	// commands without them.
+	const console = "/vmlinuz console=ttyS0 "
+	param := "bee.ssh_key=" + key
+	line := console + `"` + param + `"`
 	config := filepath.Join(t.TempDir(), "grub.cfg")
-	quoted := strings.ReplaceAll(cmdline, `"`, `\"`)
-	if err := os.WriteFile(config, []byte("linux /vmlinuz "+quoted+"\ninitrd /initrd.img\nboot\n"), 0o644); err != nil {
+	if err := os.WriteFile(config, []byte("linux "+line+"\ninitrd /initrd.img\nboot\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	kernel, initrd := filepath.Join(s.images, artifact.KernelFile), filepath.Join(s.images, artifact.InitrdFile)
@@ -124,16 +126,16 @@ func TestGRUBMeasured(t *testing.T) {
 	m := s.boot(t, s.firmware("OVMF_VARS_4M.ms.fd"), map[string]string{
 		removable: shim, "EFI/BOOT/grubx64.efi": grub, "EFI/debian/grub.cfg": config, "vmlinuz": kernel, "initrd.img": initrd,
 	}, forwarded())
-	m.trust()
 	m.wait(auditDone)
-	line := "/vmlinuz " + cmdline
+	m.trust()
 	m.predicted(slices.Concat(
 		pcr.Applications(program(t, shim), program(t, grub), program(t, kernel)),
+		pcr.GRUBConfig(whole(t, config), "grub.cfg"),
 		[]pcr.Event{
-			pcr.GRUBFile(whole(t, config), "grub.cfg"), pcr.GRUBCommand("linux " + line), pcr.GRUBFile(whole(t, kernel), "vmlinuz"), pcr.GRUBKernelCommandLine(line),
+			pcr.GRUBCommand("linux " + console + param), pcr.GRUBFile(whole(t, kernel), "vmlinuz"), pcr.GRUBKernelCommandLine(line),
 			pcr.GRUBCommand("initrd /initrd.img"), pcr.GRUBFile(whole(t, initrd), "initrd.img"), pcr.GRUBCommand("boot"),
 		},
-		pcr.Kernel("BOOT_IMAGE="+line, whole(t, initrd)),
+		pcr.GRUBKernel(line, whole(t, initrd)),
 	))
 }
 

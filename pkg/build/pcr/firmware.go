@@ -7,12 +7,9 @@ import (
 	"github.com/bee-os/bee/pkg/build/authenticode"
 )
 
-// What firmware measures into PCR 4 besides programs (PC Client Platform
+// calling is what firmware measures into PCR 4 besides programs (PC Client Platform
 // Firmware Profile, 3.3.4.5 and 10.4.3).
-const (
-	calling   = "Calling EFI Application from Boot Option"
-	returning = "Returning from EFI Application from Boot Option"
-)
+const calling = "Calling EFI Application from Boot Option"
 
 // Applications is what UEFI firmware measures into PCR 4 when its first boot
 // option starts, and each program starts the next one: their Authenticode hashes
@@ -26,12 +23,6 @@ func Applications(hashes ...Digest) []Event {
 		list = append(list, Event{BootLoader, h, fmt.Sprintf("EFI program %d", i+1)})
 	}
 	return list
-}
-
-// Failed is what firmware measures into PCR 4 beside the start of a boot option
-// that came back: the event after it, in front of the next option's own.
-func Failed() []Event {
-	return []Event{Measure(BootLoader, []byte(returning), returning), Measure(BootLoader, []byte(calling), calling)}
 }
 
 // Separator ends what the firmware measures before it starts anything, in each

@@ -13,19 +13,19 @@ import (
 // maxText bounds a section that is read into memory, in bytes.
 const maxText = 1 << 20
 
-// Kernel is what the kernel's EFI stub measures into PCR 9
-// (drivers/firmware/efi/libstub/efi-stub-helper.c): the command line that it was
-// started with, and the initrd that its loader hands it through LoadFile2.
-func Kernel(cmdline string, initrd Digest) []Event {
+// kernel is what the kernel's EFI stub measures into PCR 9
+// (drivers/firmware/efi/libstub/efi-stub-helper.c): the command line as its loader
+// gave it, and the initrd that the loader hands it through LoadFile2.
+func kernel(cmdline string, initrd Digest) []Event {
 	var text []byte
-	for _, c := range append(utf16.Encode([]rune(cmdline)), 0) {
+	for _, c := range utf16.Encode([]rune(cmdline)) {
 		text = append(text, byte(c), byte(c>>8))
 	}
 	return []Event{Measure(Files, text, "LOADED_IMAGE::LoadOptions"), {Files, initrd, "Linux initrd"}}
 }
 
-// StubKernel is Kernel for the kernel in a unified kernel image, as systemd 257
-// starts it: behind the image's initrd it puts an archive with the os-release
+// StubKernel is what the kernel in a unified kernel image measures of itself into
+// PCR 9, command line and initrd, as systemd 257 starts it: behind the image's initrd it puts an archive with the os-release
 // (src/boot/stub.c, generate_embedded_initrds). Images with other sections that
 // become files are refused.
 func StubKernel(r io.ReaderAt, size int64) ([]Event, error) {
@@ -66,7 +66,7 @@ func StubKernel(r io.ReaderAt, size int64) ([]Event, error) {
 	}
 	var d Digest
 	h.Sum(d[:0])
-	return Kernel(string(cmdline), d), nil
+	return kernel(string(cmdline)+"\x00", d), nil
 }
 
 // small is the content of a section that fits into memory; none where there is

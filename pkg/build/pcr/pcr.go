@@ -17,9 +17,9 @@
 //     for the pinned release of systemd, whose stub puts files behind the initrd.
 //   - PCR 12 and 13 stay zero where nothing lies beside the image and neither a
 //     loader nor the hypervisor adds to the command line.
-//   - PCR 8 and 9 of GRUB, what it runs and reads: GRUBCommand, GRUBFile and so
-//     on make the events; the caller knows their order, which is that of the
-//     configuration as it is run.
+//   - PCR 8 and 9 of GRUB, what it runs and reads: GRUBConfig, GRUBCommand,
+//     GRUBFile, GRUBKernelCommandLine and GRUBKernel make the events; the caller knows
+//     their order, which is that of the configuration as it is run.
 //
 // PCR 0 to 3 are the machine's firmware and cards, 5 holds the disk's partition
 // table and the boot options, 7 the Secure Boot keys: these are properties of a
