@@ -1,7 +1,6 @@
 package artifact
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/bootloader"
@@ -78,8 +78,7 @@ func buildISO(ctx context.Context, w *Work) (err error) {
 			return err
 		}
 	}
-	sum, err := step.run(ctx, files, w.file(ISOFile))
-	if err != nil {
+	if err := step.run(ctx, files, w.file(ISOFile)); err != nil {
 		return err
 	}
 	fi, err := os.Stat(w.file(ISOFile))
@@ -90,7 +89,7 @@ func buildISO(ctx context.Context, w *Work) (err error) {
 	if err != nil {
 		return err
 	}
-	w.made(ISOFile, "iso", manifest.Options{Contents: contents, SHA256: sum})
+	w.made(ISOFile, "iso", manifest.Options{Contents: contents})
 	if err := w.findBlocks(); err != nil {
 		return err
 	}
@@ -175,9 +174,8 @@ type isoStep struct {
 
 // run writes the image. Options are those of xorrisofs(1); the recipe is that of
 // grub-mkrescue, with the EFI system partition behind the file system, where
-// both tables and El Torito point at it. It returns the image's SHA-256, which is
-// computed while xorriso writes.
-func (s isoStep) run(ctx context.Context, files []mediumFile, out string) (string, error) {
+// both tables and El Torito point at it.
+func (s isoStep) run(ctx context.Context, files []mediumFile, out string) error {
 	stamp := s.work.Date.UTC().Format("20060102150405") + "00"
 	args := []string{"xorriso", "-report_about", "WARNING", "-as", "mkisofs", "-iso-level", "3", "-rational-rock", "-volid", volumeID(bom.Version),
 		"-appid", "bee", "-preparer", "bee", "--modification-date=" + stamp, "--set_all_file_dates", "=" + strconv.FormatInt(s.epoch, 10),
@@ -189,7 +187,7 @@ func (s isoStep) run(ctx context.Context, files []mediumFile, out string) (strin
 		ro = append(ro, sandbox.Bind{Host: s.mbr, Path: "/mbr"})
 	}
 	args = append(args, "-e", "--interval:appended_partition_2:all::", "-no-emul-boot",
-		"-output", "-", "-graft-points")
+		"-output", "/out/"+filepath.Base(out), "-graft-points")
 	files = slices.Clone(files)
 	slices.SortFunc(files, func(a, b mediumFile) int { return strings.Compare(a.path, b.path) })
 	for i, f := range files {
@@ -197,38 +195,21 @@ func (s isoStep) run(ctx context.Context, files []mediumFile, out string) (strin
 		if f.source == "" {
 			f.source = filepath.Join(s.dir, fmt.Sprintf("text%d", i))
 			if err := os.WriteFile(f.source, f.text, 0o644); err != nil {
-				return "", err
+				return err
 			}
 		}
 		ro = append(ro, sandbox.Bind{Host: f.source, Path: inside})
 		args = append(args, "/"+path.Clean(f.path)+"="+inside)
 	}
 	ro = append(ro, sandbox.Bind{Host: s.dir, Path: "/stage"})
-	sum, err := writeHashed(out, -1, func(w io.WriterAt) error {
-		image := &lastError{w: io.NewOffsetWriter(w, 0)}
-		buffered := bufio.NewWriterSize(image, 1<<20)
-		err := s.box.Run(ctx, sandbox.Step{Args: args, Ro: ro, Stdout: buffered})
-		// Where the image cannot be written, xorriso only knows of a pipe that broke.
-		return errors.Join(image.err, err, buffered.Flush())
-	})
+	err := s.box.Run(ctx, sandbox.Step{Args: args, Ro: ro, Rw: []sandbox.Bind{{Host: filepath.Dir(out), Path: "/out"}}})
+	if err != nil && strings.Contains(err.Error(), "exceeds free space") { // as xorriso says it
+		err = fmt.Errorf("%w: %w", syscall.ENOSPC, err)
+	}
 	if err != nil {
-		return "", fmt.Errorf("write the ISO image: %w", err)
+		return fmt.Errorf("write the ISO image: %w", err)
 	}
-	return sum, nil
-}
-
-// lastError writes, and keeps the error of it.
-type lastError struct {
-	w   io.Writer
-	err error
-}
-
-func (k *lastError) Write(p []byte) (int, error) {
-	n, err := k.w.Write(p)
-	if k.err == nil {
-		k.err = err
-	}
-	return n, err
+	return nil
 }
 
 // volumeID is the name of a volume: d-characters (ECMA-119, 7.4.1), 32 at most.

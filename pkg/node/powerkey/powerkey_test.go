@@ -64,6 +64,25 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// lockedBuffer is written by the service and by each listener, as a process's
+// standard error is.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // A button that is there late is heard, one whose device fails is opened again,
 // and a press that PID 1 would not take is told.
 func TestService(t *testing.T) {
@@ -72,7 +91,7 @@ func TestService(t *testing.T) {
 		root := input(nil)
 		opened := 0
 		var said []string
-		var out bytes.Buffer
+		var out lockedBuffer
 		presses := make(chan string, 10)
 		s := Service{
 			Root: locked{root, &mu}, Out: &out,

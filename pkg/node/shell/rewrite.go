@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -184,12 +185,22 @@ func printStmt(node syntax.Node) string {
 
 // rewriteText is rewrite on text.
 func (sh *shell) rewriteText(r io.Reader, name string) (string, error) {
-	file, err := syntax.NewParser().Parse(r, name)
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return "", err
+	}
+	file, err := syntax.NewParser().Parse(bytes.NewReader(text), name)
 	if err != nil {
 		return "", err
 	}
 	sh.rewrite(file)
-	return printStmt(file), nil
+	out := printStmt(file)
+	if _, err := syntax.NewParser().Parse(strings.NewReader(out), name); err != nil {
+		// The printer lost something, such as a vertical tab in front of a word:
+		// better the text as it was than one that does not run.
+		return string(text), nil
+	}
+	return out, nil
 }
 
 // sourcePrefix marks texts that call has read for `.`.
