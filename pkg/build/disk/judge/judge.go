@@ -62,7 +62,12 @@ func Run(t testing.TB, dir string, args ...string) string {
 func Try(t testing.TB, dir string, args ...string) (string, error) {
 	t.Helper()
 	var said bytes.Buffer
-	err := Box(t).Run(t.Context(), sandbox.Step{Args: args, Rw: []sandbox.Bind{{Host: dir, Path: In}}, Stdout: &said, Stderr: &said})
+	// Not Run, which gives standard error a writer of its own: two would write at
+	// once.
+	cmd, err := Box(t).Command(t.Context(), sandbox.Step{Args: args, Rw: []sandbox.Bind{{Host: dir, Path: In}}, Stdout: &said, Stderr: &said})
+	if err == nil {
+		err = cmd.Run()
+	}
 	return said.String(), err
 }
 
