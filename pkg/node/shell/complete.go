@@ -120,6 +120,9 @@ func isCommandPosition(before string) bool {
 		return true
 	}
 	fields := strings.Fields(before)
+	if len(fields) == 0 { // only blanks, such as the end of a line
+		return true
+	}
 	switch fields[len(fields)-1] {
 	case "then", "do", "else", "elif", "if", "while", "until", "sudo", "time", "exec", "command":
 		return true
