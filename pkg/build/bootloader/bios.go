@@ -66,9 +66,9 @@ func (l *Loader) Core(ctx context.Context, box *sandbox.Sandbox, cache, script s
 	if err := os.WriteFile(filepath.Join(dir, "early.cfg"), []byte(script), 0o644); err != nil {
 		return nil, err
 	}
-	args := append([]string{"grub-mkimage", "-O", format, "-d", "/modules", "-c", "/work/early.cfg", "-o", "/work/core.img", "-p", "/boot/grub"}, coreModules...)
+	args := append([]string{"grub-mkimage", "-O", format, "-d", "/modules", "-c", "/made/early.cfg", "-o", "/made/core.img", "-p", "/boot/grub"}, coreModules...)
 	err = box.Run(ctx, sandbox.Step{Args: args,
-		Ro: []sandbox.Bind{{Host: filepath.Dir(modules), Path: "/modules"}}, Rw: []sandbox.Bind{{Host: dir, Path: "/work"}}})
+		Ro: []sandbox.Bind{{Host: filepath.Dir(modules), Path: "/modules"}}, Rw: []sandbox.Bind{{Host: dir, Path: "/made"}}})
 	if err != nil {
 		return nil, fmt.Errorf("make GRUB's core for BIOS: %w", err)
 	}

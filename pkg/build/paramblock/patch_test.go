@@ -30,7 +30,7 @@ func patch(t *testing.T, j Job) (string, error) {
 // tool runs a tool with dir as /work.
 func tool(t *testing.T, box *sandbox.Sandbox, dir string, args ...string) []byte {
 	t.Helper()
-	text, err := box.Output(t.Context(), sandbox.Step{Args: args, Rw: []sandbox.Bind{{Host: dir, Path: "/work"}}})
+	text, err := box.Output(t.Context(), sandbox.Step{Args: args, Rw: []sandbox.Bind{{Host: dir, Path: "/made"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +43,9 @@ func fat(t *testing.T, box *sandbox.Sandbox, dir string) string {
 	name := filepath.Join(dir, "fat.img")
 	write(t, name, make([]byte, 8<<20))
 	write(t, filepath.Join(dir, "params.cfg"), mustNew(t, "bee.debug", "bee.password_hash=$6$salt$secret"))
-	tool(t, box, dir, "mformat", "-i", "/work/fat.img", "-v", "BEE", "::")
-	tool(t, box, dir, "mmd", "-i", "/work/fat.img", "::/bee")
-	tool(t, box, dir, "mcopy", "-i", "/work/fat.img", "/work/params.cfg", "::"+Path)
+	tool(t, box, dir, "mformat", "-i", "/made/fat.img", "-v", "BEE", "::")
+	tool(t, box, dir, "mmd", "-i", "/made/fat.img", "::/bee")
+	tool(t, box, dir, "mcopy", "-i", "/made/fat.img", "/made/params.cfg", "::"+Path)
 	return name
 }
 
@@ -77,11 +77,11 @@ func TestPatchFAT(t *testing.T) {
 	if strings.Contains(said, "secret") {
 		t.Error("it shows a password's hash")
 	}
-	block := tool(t, box, dir, "mtype", "-i", "/work/fat.img", "::"+Path)
+	block := tool(t, box, dir, "mtype", "-i", "/made/fat.img", "::"+Path)
 	if !bytes.Equal(block, mustNew(t, patched...)) {
 		t.Errorf("mtools reads %q", block)
 	}
-	tool(t, box, dir, "fsck.fat", "-n", "/work/fat.img")
+	tool(t, box, dir, "fsck.fat", "-n", "/made/fat.img")
 	after := readFile(t, name)
 	if i := bytes.Index(before, []byte(magic)); !bytes.Equal(before[:i], after[:i]) || !bytes.Equal(before[i+Size:], after[i+Size:]) {
 		t.Error("more than the block was changed")
@@ -101,17 +101,17 @@ func TestPatchISO(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "cd/esp.img"), readFile(t, fat(t, box, dir)))
 	write(t, filepath.Join(dir, "cd"+Path), mustNew(t))
-	tool(t, box, dir, "xorriso", "-as", "mkisofs", "-quiet", "-R", "-o", "/work/cd.iso", "/work/cd")
+	tool(t, box, dir, "xorriso", "-as", "mkisofs", "-quiet", "-R", "-o", "/made/cd.iso", "/made/cd")
 	said, err := patch(t, Job{File: filepath.Join(dir, "cd.iso"), Words: patched})
 	if err != nil || !strings.Contains(said, "2 of 2 blocks") || !strings.Contains(said, "was (no words)") {
 		t.Fatalf("%s, %v", said, err)
 	}
 	want := mustNew(t, patched...)
-	if got := tool(t, box, dir, "isoinfo", "-i", "/work/cd.iso", "-R", "-x", Path); !bytes.Equal(got, want) {
+	if got := tool(t, box, dir, "isoinfo", "-i", "/made/cd.iso", "-R", "-x", Path); !bytes.Equal(got, want) {
 		t.Errorf("isoinfo reads %q", got)
 	}
-	write(t, filepath.Join(dir, "fat.img"), tool(t, box, dir, "isoinfo", "-i", "/work/cd.iso", "-R", "-x", "/esp.img"))
-	if got := tool(t, box, dir, "mtype", "-i", "/work/fat.img", "::"+Path); !bytes.Equal(got, want) {
+	write(t, filepath.Join(dir, "fat.img"), tool(t, box, dir, "isoinfo", "-i", "/made/cd.iso", "-R", "-x", "/esp.img"))
+	if got := tool(t, box, dir, "mtype", "-i", "/made/fat.img", "::"+Path); !bytes.Equal(got, want) {
 		t.Errorf("mtools reads %q", got)
 	}
 }
@@ -122,14 +122,14 @@ func TestPatchQcow2(t *testing.T) {
 	_, box := open(t, "tools-judge")
 	dir := t.TempDir()
 	fat(t, box, dir)
-	tool(t, box, dir, "qemu-img", "convert", "-O", "qcow2", "/work/fat.img", "/work/a.qcow2")
-	tool(t, box, dir, "qemu-img", "convert", "-c", "-O", "qcow2", "/work/fat.img", "/work/c.qcow2")
+	tool(t, box, dir, "qemu-img", "convert", "-O", "qcow2", "/made/fat.img", "/made/a.qcow2")
+	tool(t, box, dir, "qemu-img", "convert", "-c", "-O", "qcow2", "/made/fat.img", "/made/c.qcow2")
 	if said, err := patch(t, Job{File: filepath.Join(dir, "a.qcow2"), Words: patched}); err != nil {
 		t.Fatalf("%s, %v", said, err)
 	}
-	tool(t, box, dir, "qemu-img", "check", "/work/a.qcow2")
-	tool(t, box, dir, "qemu-img", "convert", "-O", "raw", "/work/a.qcow2", "/work/back.img")
-	if got := tool(t, box, dir, "mtype", "-i", "/work/back.img", "::"+Path); !bytes.Equal(got, mustNew(t, patched...)) {
+	tool(t, box, dir, "qemu-img", "check", "/made/a.qcow2")
+	tool(t, box, dir, "qemu-img", "convert", "-O", "raw", "/made/a.qcow2", "/made/back.img")
+	if got := tool(t, box, dir, "mtype", "-i", "/made/back.img", "::"+Path); !bytes.Equal(got, mustNew(t, patched...)) {
 		t.Errorf("mtools reads %q", got)
 	}
 	compressed := filepath.Join(dir, "c.qcow2")
