@@ -112,7 +112,7 @@ func (w *Work) newManifest(ctx context.Context, b bom.BOM) (*manifest.Manifest, 
 	}
 	tools := []manifest.Tool{{Name: "go", Version: runtime.Version()}}
 	for _, e := range w.used {
-		if slices.Contains([]string{"xorriso", "grub-common", "gcc-14"}, e.Name) {
+		if slices.Contains([]string{"grub-common", "gcc-14"}, e.Name) {
 			tools = append(tools, manifest.Tool{Name: e.Name, Version: e.Version})
 		}
 	}

@@ -75,11 +75,10 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	seed, err := hex.DecodeString(parts.KernelSum + parts.InitrdSum)
+	seed, err := parts.seed(m)
 	if err != nil {
 		return 0, err
 	}
-	seed = append(seed, m.Cmdline...)
 	table := gpt.Table{Disk: gpt.Derive(seed, "disk")}
 	if loader.HasBIOS() {
 		table.Partitions = append(table.Partitions, gpt.Partition{Type: gpt.BIOSBoot, ID: gpt.Derive(seed, "bios"), Name: "BIOS boot", Size: biosSize})
@@ -139,6 +138,12 @@ func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
 		return 0, err
 	}
 	return size, nil
+}
+
+// seed is what a medium's GUIDs are derived from.
+func (p *Parts) seed(m mediumText) ([]byte, error) {
+	seed, err := hex.DecodeString(p.KernelSum + p.InitrdSum)
+	return append(seed, m.Cmdline...), err
 }
 
 // biosCore makes GRUB for BIOS, which lies in the table's first partition, and

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/bee-os/bee/pkg/build/disk"
 	"github.com/bee-os/bee/pkg/build/disk/fat"
 	"github.com/bee-os/bee/pkg/build/manifest"
 )
@@ -18,15 +19,15 @@ const (
 	spare     = 32 << 20 // for what an operator lays there
 )
 
-// fatFiles are a medium's files as a FAT volume's.
-func fatFiles(files []mediumFile) ([]fat.File, error) {
-	var list []fat.File
+// diskFiles are a medium's files as those of a file system.
+func diskFiles(files []mediumFile) ([]disk.File, error) {
+	var list []disk.File
 	for _, f := range files {
 		if f.source == "" {
-			list = append(list, fat.Bytes(f.path, f.text))
+			list = append(list, disk.Bytes(f.path, f.text))
 			continue
 		}
-		file, err := fat.FromDisk(f.path, f.source)
+		file, err := disk.FromHost(f.path, f.source)
 		if err != nil {
 			return nil, err
 		}
@@ -37,7 +38,7 @@ func fatFiles(files []mediumFile) ([]fat.File, error) {
 
 // volume is the FAT32 volume of a disk.
 func (w *Work) volume(label string, parts *Parts, files []mediumFile) (fat.Volume, error) {
-	list, err := fatFiles(files)
+	list, err := diskFiles(files)
 	if err != nil {
 		return fat.Volume{}, err
 	}

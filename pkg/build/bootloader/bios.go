@@ -33,10 +33,6 @@ var coreModules = []string{
 	"linux", "echo", "test", "true", "serial", "terminal", "ls", "cat", "halt", "reboot", "sleep", "all_video", "gfxterm", "minicmd",
 }
 
-// HybridMBR is the boot code of an ISO image that lies on a disk; xorriso
-// completes it.
-func (l *Loader) HybridMBR() (string, error) { return l.find(grubBIOS + "/boot_hybrid.img") }
-
 // Core makes GRUB's core for BIOS with grub-mkimage. It runs script first, which
 // must set root and prefix. For an ISO image it begins with the loader that El
 // Torito starts. box has the tools of group tools-image; what was made is kept
@@ -123,4 +119,57 @@ func (l *Loader) OnDisk(core []byte, first uint64) (boot [BootCodeSize]byte, pat
 	binary.LittleEndian.PutUint16(patched[blockListAt+8:], uint16(rest))
 	binary.LittleEndian.PutUint16(patched[blockListAt+10:], coreSegment)
 	return boot, patched, nil
+}
+
+// Places in GRUB's boot_hybrid.img and in a core for El Torito, whose first
+// sectors are cdboot.img, that xorrisofs(1) fills in with --grub2-mbr,
+// -boot-info-table and --grub2-boot-info; a sector of a CD is four of a disk.
+const (
+	hybridCoreAt = 0x1b0             // u64: sector of the disk where cdboot.img ends
+	infoTableAt  = 8                 // u32 each: the volume descriptor's block, the core's, its size, a sum; 40 bytes for others
+	infoSumFrom  = 64                // what the sum begins with
+	elToritoAt   = 5*SectorSize - 12 // u64: sector of the disk where diskboot.img's list begins
+	blockSize    = 2048
+	descriptor   = 16
+)
+
+// OnISO makes GRUB for BIOS fit to an ISO image, in which core, made for El
+// Torito, begins at a block of 2048 bytes: the boot code for a first sector, so
+// that the image starts as a disk too, and the core as it is written.
+func (l *Loader) OnISO(core []byte, block uint32) (boot [BootCodeSize]byte, patched []byte, err error) {
+	name, err := l.find(grubBIOS + "/boot_hybrid.img")
+	if err != nil {
+		return boot, nil, err
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return boot, nil, err
+	}
+	if len(text) != SectorSize || len(core) < blockSize+2*SectorSize {
+		return boot, nil, fmt.Errorf("fit GRUB to an ISO image: boot_hybrid.img has %d bytes, the core %d: these are not what grub-pc-bin ships", len(text), len(core))
+	}
+	const perBlock = blockSize / SectorSize
+	le := binary.LittleEndian
+	copy(boot[:], text)
+	le.PutUint64(boot[hybridCoreAt:], (uint64(block)+1)*perBlock)
+
+	patched = append([]byte(nil), core...)
+	le.PutUint64(patched[elToritoAt:], (uint64(block)+1)*perBlock+1)
+	for i, n := range []uint32{descriptor, block, uint32(len(core)), sum32(patched[infoSumFrom:])} {
+		le.PutUint32(patched[infoTableAt+4*i:], n)
+	}
+	clear(patched[infoTableAt+16 : infoSumFrom])
+	return boot, patched, nil
+}
+
+// sum32 adds words of 32 bits; the last is filled up with zeros.
+func sum32(b []byte) uint32 {
+	var sum uint32
+	for len(b) > 0 {
+		var word [4]byte
+		n := copy(word[:], b)
+		sum += binary.LittleEndian.Uint32(word[:])
+		b = b[n:]
+	}
+	return sum
 }

@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/bee-os/bee/pkg/build/debian"
+	"github.com/bee-os/bee/pkg/build/disk/iso9660"
 	"github.com/bee-os/bee/pkg/build/fetch"
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/sandbox"
@@ -127,5 +129,58 @@ func TestBIOS(t *testing.T) {
 	cd, err := l.Core(t.Context(), box, cache, script, true)
 	if err != nil || bytes.Equal(cd, one) {
 		t.Errorf("the core for El Torito is that for disks, or %v", err)
+	}
+}
+
+// TestOnISO: the same core, fitted to an ISO image by us and by xorriso.
+func TestOnISO(t *testing.T) {
+	l, locked := open(t, "amd64")
+	box, err := sandbox.Open(t.Context(), locked, os.Stderr, runtime.GOARCH, "tools-image", "tools-judge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, err := l.Core(t.Context(), box, t.TempDir(), "set prefix=(cd)/boot/grub\n", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mbr, err := l.find(grubBIOS + "/boot_hybrid.img")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, out := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(in, "core.img"), core, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err = box.Run(t.Context(), sandbox.Step{
+		Args: []string{"xorriso", "-as", "mkisofs", "-quiet", "-R", "--grub2-mbr", "/mbr", "-b", "core.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "--grub2-boot-info", "-o", "/out/a.iso", "/in"},
+		Ro:   []sandbox.Bind{{Host: in, Path: "/in"}, {Host: mbr, Path: "/mbr"}}, Rw: []sandbox.Bind{{Host: out, Path: "/out"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	iso, err := os.ReadFile(filepath.Join(out, "a.iso"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := iso9660.Open(bytes.NewReader(iso), int64(len(iso)), "/core.img")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := io.ReadAll(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(iso, want)
+	boot, got, err := l.OnISO(core, uint32(at/iso9660.Sector))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at%iso9660.Sector != 0 || !bytes.Equal(got, want) {
+		t.Errorf("at byte %d the core begins with %x, xorriso's with %x", at, got[:infoSumFrom], want[:infoSumFrom])
+	}
+	if !bytes.Equal(boot[:], iso[:BootCodeSize]) {
+		t.Errorf("boot code %x, xorriso's is %x", boot[hybridCoreAt:], iso[hybridCoreAt:BootCodeSize])
+	}
+	if _, _, err := l.OnISO(make([]byte, 100), 50); err == nil {
+		t.Error("100 bytes are a core")
 	}
 }

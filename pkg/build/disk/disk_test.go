@@ -46,8 +46,8 @@ func TestWholeDisk(t *testing.T) {
 	if _, err := h.WriteAt(head, 0); err != nil {
 		t.Fatal(err)
 	}
-	volume := fat.Volume{Size: esp.Size, Label: "ESP", Time: time.Unix(1e9, 0), Hidden: uint32(esp.Start / gpt.SectorSize), Files: []fat.File{
-		fat.Bytes("EFI/BOOT/BOOTX64.EFI", []byte("loader")), fat.Bytes("vmlinuz", kernel)}}
+	volume := fat.Volume{Size: esp.Size, Label: "ESP", Time: time.Unix(1e9, 0), Hidden: uint32(esp.Start / gpt.SectorSize), Files: []disk.File{
+		disk.Bytes("EFI/BOOT/BOOTX64.EFI", []byte("loader")), disk.Bytes("vmlinuz", kernel)}}
 	layout, err := volume.Write(t.Context(), io.NewOffsetWriter(h, esp.Start))
 	if err != nil {
 		t.Fatal(err)

@@ -102,7 +102,7 @@ func TestBoot(t *testing.T) {
 		}
 		t.Skip("SKIPPED: -short leaves out the boot of GRUB")
 	}
-	l, tools := open(t, "tools-image", "bootloaders")
+	l, tools := open(t, "tools-image", "tools-judge", "bootloaders")
 	_, qemu := open(t, "tools-vm")
 	dir := t.TempDir()
 	image := kernelImage(t, l)

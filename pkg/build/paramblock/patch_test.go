@@ -97,7 +97,7 @@ func TestPatchFAT(t *testing.T) {
 // An ISO holds the block in its own file system and in the EFI system partition
 // inside; isoinfo reads the first, mtools the second.
 func TestPatchISO(t *testing.T) {
-	_, box := open(t, "tools-image", "tools-judge")
+	_, box := open(t, "tools-judge")
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "cd/esp.img"), readFile(t, fat(t, box, dir)))
 	write(t, filepath.Join(dir, "cd"+Path), mustNew(t))

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bee-os/bee/pkg/build/disk"
 	"github.com/bee-os/bee/pkg/build/disk/fat"
 	"github.com/bee-os/bee/pkg/build/disk/gpt"
 	"github.com/bee-os/bee/pkg/build/disk/judge"
@@ -24,7 +25,7 @@ func volume(t *testing.T, at time.Time, files map[string]string) []byte {
 	t.Helper()
 	v := fat.Volume{Size: 16 * mib, Bits: 16, Label: "BEE", Serial: 7, Time: at}
 	for name, text := range files {
-		v.Files = append(v.Files, fat.Bytes(name, []byte(text)))
+		v.Files = append(v.Files, disk.Bytes(name, []byte(text)))
 	}
 	out := make(memory, v.Size)
 	if _, err := v.Write(t.Context(), out); err != nil {
@@ -34,7 +35,7 @@ func volume(t *testing.T, at time.Time, files map[string]string) []byte {
 }
 
 // disk puts a volume into a GPT.
-func disk(t *testing.T, id byte, esp []byte) []byte {
+func wholeDisk(t *testing.T, id byte, esp []byte) []byte {
 	t.Helper()
 	table := &gpt.Table{Disk: gpt.Derive([]byte{id}, "disk"), Partitions: []gpt.Partition{
 		{Type: gpt.BIOSBoot, ID: gpt.Derive([]byte("p"), "1"), Name: "bios", Start: mib, Size: mib},
@@ -62,7 +63,7 @@ func TestDisks(t *testing.T) {
 	}
 	base := volume(t, when, files)
 	flipped := func(at int) []byte {
-		b := bytes.Clone(disk(t, 1, base))
+		b := bytes.Clone(wholeDisk(t, 1, base))
 		b[at] ^= 1
 		return b
 	}
@@ -88,19 +89,19 @@ func TestDisks(t *testing.T) {
 		a, b []byte
 		want []string
 	}{
-		"a GUID of the disk":  {disk(t, 1, base), disk(t, 2, base), []string{"disk: GPT header"}},
-		"a file of the ESP":   {disk(t, 1, base), disk(t, 1, config), []string{"disk: partition 2 (esp)", "FAT: file EFI/BOOT/grub.cfg", "line 2", "vmlinuX"}},
-		"an initrd's member":  {disk(t, 1, base), disk(t, 1, volume(t, when, with("initrd.img", string(archive(t, entry{name: "init", text: "two"}))))), []string{"FAT: file initrd.img", `member "init"`, "content"}},
-		"a time":              {disk(t, 1, base), disk(t, 1, volume(t, when.Add(time.Hour), files)), []string{"disk: partition 2 (esp)", "FAT: root folder, entry"}},
+		"a GUID of the disk":  {wholeDisk(t, 1, base), wholeDisk(t, 2, base), []string{"disk: GPT header"}},
+		"a file of the ESP":   {wholeDisk(t, 1, base), wholeDisk(t, 1, config), []string{"disk: partition 2 (esp)", "FAT: file EFI/BOOT/grub.cfg", "line 2", "vmlinuX"}},
+		"an initrd's member":  {wholeDisk(t, 1, base), wholeDisk(t, 1, volume(t, when, with("initrd.img", string(archive(t, entry{name: "init", text: "two"}))))), []string{"FAT: file initrd.img", `member "init"`, "content"}},
+		"a time":              {wholeDisk(t, 1, base), wholeDisk(t, 1, volume(t, when.Add(time.Hour), files)), []string{"disk: partition 2 (esp)", "FAT: root folder, entry"}},
 		"a serial number":     {base, bytes.Replace(base, []byte{7, 0, 0, 0, 'B', 'E', 'E'}, []byte{8, 0, 0, 0, 'B', 'E', 'E'}, 1), []string{"FAT: boot sector, byte 39"}},
-		"boot code":           {disk(t, 1, base), flipped(100), []string{"disk: MBR, byte 100 of the boot code"}},
-		"GRUB's core":         {disk(t, 1, base), flipped(mib + 5), []string{"disk: partition 1 (bios), byte 5"}},
-		"the second copy":     {disk(t, 1, base), flipped(20*mib - 400), []string{"disk: second copy of the GPT header"}},
+		"boot code":           {wholeDisk(t, 1, base), flipped(100), []string{"disk: MBR, byte 100 of the boot code"}},
+		"GRUB's core":         {wholeDisk(t, 1, base), flipped(mib + 5), []string{"disk: partition 1 (bios), byte 5"}},
+		"the second copy":     {wholeDisk(t, 1, base), flipped(20*mib - 400), []string{"disk: second copy of the GPT header"}},
 		"a board's partition": {pi(base), pi(config), []string{"disk: partition 1 of the MBR (type 0x0c)", "FAT: file EFI/BOOT/grub.cfg", "line 2"}},
-		"a file in qcow2":     {qcow(disk(t, 1, base), qcow2.Options{}), qcow(disk(t, 1, config), qcow2.Options{}), []string{"qcow2: a table or a cluster", "the disk inside", "FAT: file EFI/BOOT/grub.cfg", "line 2"}},
-		"a deflated qcow2":    {qcow(disk(t, 1, base), qcow2.Options{Compress: true}), qcow(disk(t, 1, config), qcow2.Options{Compress: true}), []string{"qcow2: ", "the disk inside", "FAT: file EFI/BOOT/grub.cfg"}},
-		"deflated or not":     {qcow(disk(t, 1, base), qcow2.Options{}), qcow(disk(t, 1, base), qcow2.Options{Compress: true}), []string{"qcow2: ", "the disk inside is the same, the image is laid out in another way"}},
-		"the size of a disk":  {qcow(disk(t, 1, base), qcow2.Options{}), qcow(append(disk(t, 1, base), make([]byte, mib)...), qcow2.Options{}), []string{"qcow2: header, size of the disk", "the disk inside"}},
+		"a file in qcow2":     {qcow(wholeDisk(t, 1, base), qcow2.Options{}), qcow(wholeDisk(t, 1, config), qcow2.Options{}), []string{"qcow2: a table or a cluster", "the disk inside", "FAT: file EFI/BOOT/grub.cfg", "line 2"}},
+		"a deflated qcow2":    {qcow(wholeDisk(t, 1, base), qcow2.Options{Compress: true}), qcow(wholeDisk(t, 1, config), qcow2.Options{Compress: true}), []string{"qcow2: ", "the disk inside", "FAT: file EFI/BOOT/grub.cfg"}},
+		"deflated or not":     {qcow(wholeDisk(t, 1, base), qcow2.Options{}), qcow(wholeDisk(t, 1, base), qcow2.Options{Compress: true}), []string{"qcow2: ", "the disk inside is the same, the image is laid out in another way"}},
+		"the size of a disk":  {qcow(wholeDisk(t, 1, base), qcow2.Options{}), qcow(append(wholeDisk(t, 1, base), make([]byte, mib)...), qcow2.Options{}), []string{"qcow2: header, size of the disk", "the disk inside"}},
 		"a board's signature": {pi(base), bytes.Replace(pi(base), []byte{9, 0, 0, 0}, []byte{8, 0, 0, 0}, 1), []string{"disk: MBR, signature"}},
 	} {
 		rest := compared(t, "bee.img", c.a, c.b)

@@ -3,7 +3,7 @@ package repro
 import (
 	"fmt"
 
-	"github.com/bee-os/bee/pkg/build/iso9660"
+	"github.com/bee-os/bee/pkg/build/disk/iso9660"
 )
 
 func isISO(v view) bool { return iso9660.Is(v, v.size) }

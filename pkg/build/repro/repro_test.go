@@ -13,7 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/u-root/mkuimage/cpio"
 
-	"github.com/bee-os/bee/pkg/build/iso9660"
+	"github.com/bee-os/bee/pkg/build/disk/iso9660"
 )
 
 // compared writes two files and returns what Compare says of them.

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/bee-os/bee/pkg/build/debian"
+	"github.com/bee-os/bee/pkg/build/disk/iso9660"
 	"github.com/bee-os/bee/pkg/build/fetch"
-	"github.com/bee-os/bee/pkg/build/iso9660"
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/sandbox"
 )
@@ -54,7 +54,7 @@ func image(t *testing.T, files map[string]string, more ...string) []byte {
 	for name, text := range files {
 		put(t, in, name, []byte(text))
 	}
-	err := box(t, "tools-image").Run(t.Context(), sandbox.Step{
+	err := box(t, "tools-judge").Run(t.Context(), sandbox.Step{
 		Args: slices.Concat([]string{"xorriso", "-as", "mkisofs", "-quiet", "-R", "-J", "-b", "boot/boot.img", "-no-emul-boot", "-boot-load-size", "4"},
 			more, []string{"-o", "/out/a.iso", "/in"}),
 		Ro: []sandbox.Bind{{Host: in, Path: "/in"}}, Rw: []sandbox.Bind{{Host: out, Path: "/out"}}})

@@ -9,8 +9,8 @@ import (
 
 	"github.com/bee-os/bee/pkg/build/disk/fat"
 	"github.com/bee-os/bee/pkg/build/disk/gpt"
+	"github.com/bee-os/bee/pkg/build/disk/iso9660"
 	"github.com/bee-os/bee/pkg/build/disk/qcow2"
-	"github.com/bee-os/bee/pkg/build/iso9660"
 	"github.com/bee-os/bee/pkg/build/manifest"
 )
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bee-os/bee/pkg/build/disk"
 	"github.com/bee-os/bee/pkg/build/disk/fat"
 	"github.com/bee-os/bee/pkg/build/disk/gpt"
 	"github.com/bee-os/bee/pkg/build/disk/qcow2"
@@ -27,10 +28,10 @@ type memory []byte
 func (m memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p), nil }
 
 // disk is a GPT, or an MBR, with a FAT volume in its second partition.
-func disk(t *testing.T, mbr bool) string {
+func wholeDisk(t *testing.T, mbr bool) string {
 	t.Helper()
 	esp := make(memory, 16*mib)
-	v := fat.Volume{Size: 16 * mib, Bits: 16, Time: time.Unix(1790000000, 0), Files: []fat.File{fat.Bytes("bee/vmlinuz", []byte(kernel))}}
+	v := fat.Volume{Size: 16 * mib, Bits: 16, Time: time.Unix(1790000000, 0), Files: []disk.File{disk.Bytes("bee/vmlinuz", []byte(kernel))}}
 	if _, err := v.Write(t.Context(), esp); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func iso(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	box, err := sandbox.Open(t.Context(), l, os.Stderr, "amd64", "tools-image")
+	box, err := sandbox.Open(t.Context(), l, os.Stderr, "amd64", "tools-judge")
 	if errors.Is(err, sandbox.ErrUnavailable) && os.Getenv("CI") == "" && os.Getenv("BEE_NO_SKIP") == "" {
 		t.Skipf("NOT TESTED: %v", err)
 	}
@@ -166,7 +167,7 @@ func FuzzInside(f *testing.F) {
 }
 
 func TestTakenOut(t *testing.T) {
-	for name, image := range map[string]string{"gpt": disk(t, false), "mbr": disk(t, true), "iso": iso(t), "qcow2": qcow(t, disk(t, false)),
+	for name, image := range map[string]string{"gpt": wholeDisk(t, false), "mbr": wholeDisk(t, true), "iso": iso(t), "qcow2": qcow(t, wholeDisk(t, false)),
 		"tar": archive(t, [2]string{"bee/first", initrd}, [2]string{"bee/vmlinuz", kernel}, [2]string{"bee/last", initrd})} {
 		for path, want := range map[string]string{"/bee/vmlinuz": kernel, "bee/vmlinuz": kernel, "/bee/other": ""} {
 			r := strings.NewReader(image)

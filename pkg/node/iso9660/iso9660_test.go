@@ -61,7 +61,7 @@ func TestReadsWhatToolsWrote(t *testing.T) {
 		{"rock ridge and joliet", "tools-judge", []string{"genisoimage", "-quiet", "-volid", "cidata", "-joliet", "-rock", "-o"}, map[string]string{longRockRidge: longRockRidge}},
 		{"rock ridge", "tools-judge", []string{"genisoimage", "-quiet", "-volid", "cidata", "-rock", "-o"}, map[string]string{longRockRidge: longRockRidge}},
 		{"joliet", "tools-judge", []string{"genisoimage", "-quiet", "-volid", "cidata", "-joliet", "-o"}, nil},
-		{"xorriso", "tools-image", []string{"xorriso", "-as", "genisoimage", "-quiet", "-volid", "cidata", "-joliet", "-rock", "-o"}, map[string]string{longRockRidge: longRockRidge}},
+		{"xorriso", "tools-judge", []string{"xorriso", "-as", "genisoimage", "-quiet", "-volid", "cidata", "-joliet", "-rock", "-o"}, map[string]string{longRockRidge: longRockRidge}},
 		{"plain", "tools-judge", []string{"genisoimage", "-quiet", "-volid", "cidata", "-o"}, map[string]string{"meta-data": "META_DAT", "user-data": "USER_DAT", "empty": "EMPTY"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -37,7 +37,7 @@ func BenchmarkCopyAndHash(b *testing.B) {
 	v, in := benchVolume(b)
 	out := filepath.Join(b.TempDir(), "copy")
 	b.SetBytes(v.Files[0].Size)
-	buf := make([]byte, bufferSize)
+	buf := make([]byte, mib)
 	for b.Loop() {
 		f := fresh(b, out, v.Size)
 		src, err := os.Open(in)
@@ -72,11 +72,11 @@ func benchVolume(b *testing.B) (Volume, string) {
 	if err := f.Close(); err != nil {
 		b.Fatal(err)
 	}
-	file, err := FromDisk("big", in)
+	file, err := disk.FromHost("big", in)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return Volume{Size: 520 * mib, Time: when, Files: []File{file}}, in
+	return Volume{Size: 520 * mib, Time: when, Files: []disk.File{file}}, in
 }
 
 func fresh(b *testing.B, name string, size int64) *os.File {

@@ -9,11 +9,10 @@
 package fat
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"time"
+
+	"github.com/bee-os/bee/pkg/build/disk"
 )
 
 // Sizes in bytes.
@@ -26,55 +25,20 @@ const (
 
 // Volume is a file system to be written.
 type Volume struct {
-	Size   int64     // bytes, a multiple of 512
-	Bits   int       // 32 (also 0) or 16: the width of a FAT entry
-	Label  string    // at most 11 characters, capitals and digits; empty: none
-	Serial uint32    // of the volume; Linux's UUID of it
-	Time   time.Time // of every file and folder, taken in UTC; FAT knows the years 1980 to 2107
-	Hidden uint32    // sectors of 512 bytes before the volume on its disk; 0 where it is not in a partition
-	Files  []File    // in any order; the folders that they lie in are made
+	Size   int64       // bytes, a multiple of 512
+	Bits   int         // 32 (also 0) or 16: the width of a FAT entry
+	Label  string      // at most 11 characters, capitals and digits; empty: none
+	Serial uint32      // of the volume; Linux's UUID of it
+	Time   time.Time   // of every file and folder, taken in UTC; FAT knows the years 1980 to 2107
+	Hidden uint32      // sectors of 512 bytes before the volume on its disk; 0 where it is not in a partition
+	Files  []disk.File // in any order, aligned to 4096 or to the cluster size, whichever is smaller; the folders that they lie in are made
 }
-
-// File is a file or a folder of a Volume.
-type File struct {
-	Path string // with slashes, as fs.ValidPath has it; a folder, which needs to be named only when it is empty, ends in a slash
-	Size int64  // bytes
-	// Open gives the content, which must have Size bytes. It is called once a
-	// Write, and not for folders and empty files.
-	Open func() (io.ReadCloser, error)
-	// Align wants the content at a multiple of so many bytes from the volume's
-	// beginning: a power of two. Without it, files lie at multiples of 4096 or of
-	// the cluster size, whichever is smaller.
-	Align int64
-}
-
-// Bytes is a file with the given content.
-func Bytes(path string, content []byte) File {
-	return File{Path: path, Size: int64(len(content)), Open: func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(content)), nil
-	}}
-}
-
-// FromDisk is a file with the content of a file on the host.
-func FromDisk(path, host string) (File, error) {
-	st, err := os.Stat(host)
-	if err != nil {
-		return File{}, fmt.Errorf("add %s to FAT volume: %w", path, err)
-	}
-	if !st.Mode().IsRegular() {
-		return File{}, fmt.Errorf("add %s to FAT volume: %s is not a regular file", path, host)
-	}
-	return File{Path: path, Size: st.Size(), Open: func() (io.ReadCloser, error) { return os.Open(host) }}, nil
-}
-
-// Extent is where a file's content lies, in bytes from the volume's beginning.
-type Extent struct{ Offset, Size int64 }
 
 // Layout is how a volume was laid out.
 type Layout struct {
-	Cluster int64             // bytes
-	Free    int64             // bytes in free clusters
-	Files   map[string]Extent // by Path; an empty file is at 0
+	Cluster int64                  // bytes
+	Free    int64                  // bytes in free clusters
+	Files   map[string]disk.Extent // by Path; an empty file is at 0
 }
 
 // Plan says how the volume would be laid out, and whether all fits, without

@@ -18,6 +18,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/bee-os/bee/pkg/build/disk"
 	"github.com/bee-os/bee/pkg/build/disk/judge"
 )
 
@@ -35,27 +36,27 @@ func random(seed uint64, n int) []byte {
 // sample has every kind of name and file.
 func sample() Volume {
 	v := Volume{Size: 300 * mib, Label: "BEE ESP", Serial: 0xbee0cafe, Time: when, Hidden: 4096}
-	v.Files = []File{
-		Bytes("EFI/BOOT/BOOTX64.EFI", random(1, 950_001)), // no long name
-		Bytes("EFI/BOOT/grub.cfg", []byte("set timeout=1\n")),
-		Bytes("EFI/BOOT/fbx64.efi", random(2, 4096)),
-		Bytes("EFI/debian/grub.cfg", random(3, 4097)),
-		Bytes("bee/initrd.img", random(4, 20_000_000)),
-		Bytes("bee/kernel-6.12.107+deb13-amd64", random(5, 511)),
-		Bytes("bee/kernel-6.12.107+deb13-amd64.config", random(6, 512)),
-		Bytes("bee/KERNEL~1.107", random(7, 1)), // takes the name that an alias would have
-		Bytes("bee/an empty file", nil),
-		Bytes("bee/.hidden", []byte("h")),
-		Bytes("bee/exactly13char", []byte("13")),
-		Bytes("bee/Ünïcödé 🐝.txt", []byte("bee")),
-		Bytes("bee/"+strings.Repeat("long", 63)+"abc", []byte("255")),
+	v.Files = []disk.File{
+		disk.Bytes("EFI/BOOT/BOOTX64.EFI", random(1, 950_001)), // no long name
+		disk.Bytes("EFI/BOOT/grub.cfg", []byte("set timeout=1\n")),
+		disk.Bytes("EFI/BOOT/fbx64.efi", random(2, 4096)),
+		disk.Bytes("EFI/debian/grub.cfg", random(3, 4097)),
+		disk.Bytes("bee/initrd.img", random(4, 20_000_000)),
+		disk.Bytes("bee/kernel-6.12.107+deb13-amd64", random(5, 511)),
+		disk.Bytes("bee/kernel-6.12.107+deb13-amd64.config", random(6, 512)),
+		disk.Bytes("bee/KERNEL~1.107", random(7, 1)), // takes the name that an alias would have
+		disk.Bytes("bee/an empty file", nil),
+		disk.Bytes("bee/.hidden", []byte("h")),
+		disk.Bytes("bee/exactly13char", []byte("13")),
+		disk.Bytes("bee/Ünïcödé 🐝.txt", []byte("bee")),
+		disk.Bytes("bee/"+strings.Repeat("long", 63)+"abc", []byte("255")),
 		{Path: "empty/folder/"},
 	}
-	params := Bytes("bee/params.txt", random(8, 1024))
+	params := disk.Bytes("bee/params.txt", random(8, 1024))
 	params.Align = 1 << 20
 	v.Files = append(v.Files, params)
 	for i := range 300 {
-		v.Files = append(v.Files, Bytes(fmt.Sprintf("many/a file with number %d.text", i), fmt.Append(nil, i)))
+		v.Files = append(v.Files, disk.Bytes(fmt.Sprintf("many/a file with number %d.text", i), fmt.Append(nil, i)))
 	}
 	return v
 }
@@ -89,7 +90,7 @@ func fsck(t *testing.T, f *os.File) string {
 }
 
 // content is what a File holds.
-func content(t *testing.T, f File) []byte {
+func content(t *testing.T, f disk.File) []byte {
 	t.Helper()
 	if f.Open == nil {
 		return nil
@@ -237,7 +238,7 @@ func TestMinSize(t *testing.T) {
 	few := sample()
 	few.Files = few.Files[:3]
 	big := sample()
-	big.Files = append(big.Files, Bytes("big", make([]byte, 300*mib)))
+	big.Files = append(big.Files, disk.Bytes("big", make([]byte, 300*mib)))
 	small := few
 	small.Bits = 16
 	all := sample()
@@ -265,19 +266,19 @@ func TestFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.Files = []File{Bytes("all", random(9, int(l.Free)))}
+	v.Files = []disk.File{disk.Bytes("all", random(9, int(l.Free)))}
 	f, l := create(t, v)
 	if fsck(t, f); l.Free != 0 {
 		t.Errorf("%d bytes are free", l.Free)
 	}
-	v.Files = []File{Bytes("dir/all", random(9, int(l.Files["all"].Size)))}
+	v.Files = []disk.File{disk.Bytes("dir/all", random(9, int(l.Files["all"].Size)))}
 	if _, err := v.Plan(); err == nil || !strings.Contains(err.Error(), "file dir/all of") || !strings.Contains(err.Error(), fmt.Sprint(8*mib)) {
 		t.Error(err)
 	}
 }
 
 func TestBadVolumes(t *testing.T) {
-	file := func(path string) []File { return []File{Bytes(path, []byte("x"))} }
+	file := func(path string) []disk.File { return []disk.File{disk.Bytes(path, []byte("x"))} }
 	for _, c := range []struct {
 		name string
 		v    Volume
@@ -301,9 +302,9 @@ func TestBadVolumes(t *testing.T) {
 		{"file as folder", Volume{Files: append(file("a"), file("a/b")...)}, "a is a file"},
 		{"folder as file", Volume{Files: append(file("a/b"), file("a")...)}, "taken"},
 		{"folder in capitals", Volume{Files: append(file("a/b"), file("A/c")...)}, "folder a is there"},
-		{"huge", Volume{Files: []File{{Path: "f", Size: 1 << 32, Open: file("x")[0].Open}}}, "4294967295"},
-		{"no content", Volume{Files: []File{{Path: "f", Size: 1}}}, "no content"},
-		{"alignment", Volume{Files: []File{{Path: "f", Align: 3}}}, "power of two"},
+		{"huge", Volume{Files: []disk.File{{Path: "f", Size: 1 << 32, Open: file("x")[0].Open}}}, "4294967295"},
+		{"no content", Volume{Files: []disk.File{{Path: "f", Size: 1}}}, "no content"},
+		{"alignment", Volume{Files: []disk.File{{Path: "f", Align: 3}}}, "power of two"},
 	} {
 		if c.v.Size == 0 {
 			c.v.Size = 64 * mib
@@ -328,13 +329,13 @@ func (f failing) WriteAt([]byte, int64) (int, error) { return 0, f.error }
 func TestBadSources(t *testing.T) {
 	boom := failing{errors.New("boom")}
 	v := Volume{Size: 8 * mib, Bits: 16, Time: when}
-	for want, f := range map[string]File{
-		"longer than the 3":  {Path: "x", Size: 3, Open: Bytes("", []byte("four")).Open},
-		"4 of the 5 bytes":   {Path: "x", Size: 5, Open: Bytes("", []byte("four")).Open},
+	for want, f := range map[string]disk.File{
+		"longer than the 3":  {Path: "x", Size: 3, Open: disk.Bytes("", []byte("four")).Open},
+		"4 of the 5 bytes":   {Path: "x", Size: 5, Open: disk.Bytes("", []byte("four")).Open},
 		"file x: boom":       {Path: "x", Size: 5, Open: func() (io.ReadCloser, error) { return boom, nil }},
 		"file x: not opened": {Path: "x", Size: 5, Open: func() (io.ReadCloser, error) { return nil, errors.New("not opened") }},
 	} {
-		v.Files = []File{f}
+		v.Files = []disk.File{f}
 		if _, err := v.Write(t.Context(), io.NewOffsetWriter(discard{}, 0)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want something about %q", err, want)
 		}
@@ -348,10 +349,10 @@ func TestBadSources(t *testing.T) {
 	if _, err := v.Write(ctx, discard{}); !errors.Is(err, boom.error) {
 		t.Error(err)
 	}
-	if _, err := FromDisk("x", t.TempDir()); err == nil || !strings.Contains(err.Error(), "regular") {
+	if _, err := disk.FromHost("x", t.TempDir()); err == nil || !strings.Contains(err.Error(), "regular") {
 		t.Error(err)
 	}
-	if _, err := FromDisk("x", filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := disk.FromHost("x", filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/bee-os/bee/pkg/build/disk"
 	"github.com/bee-os/bee/pkg/build/disk/judge"
 )
 
@@ -42,7 +43,7 @@ func TestOpen(t *testing.T) {
 				t.Errorf("%s differs: %v", w.Path, err)
 			}
 			at, err := f.Extents(w.Path)
-			if want := layout.Files[w.Path]; err != nil || w.Size > 0 && !slices.Equal(at, []Extent{want}) {
+			if want := layout.Files[w.Path]; err != nil || w.Size > 0 && !slices.Equal(at, []disk.Extent{want}) {
 				t.Errorf("%s is at %v, %v; want %v", w.Path, at, err, want)
 			}
 			if st, err := fs.Stat(f, w.Path); err != nil || !st.ModTime().Equal(when) {
@@ -52,7 +53,7 @@ func TestOpen(t *testing.T) {
 	}
 	// TestFS reads byte by byte: small files are enough for it.
 	v := sample()
-	v.Files = slices.DeleteFunc(v.Files, func(w File) bool { return w.Size > 5000 || strings.HasPrefix(w.Path, "many") })
+	v.Files = slices.DeleteFunc(v.Files, func(w disk.File) bool { return w.Size > 5000 || strings.HasPrefix(w.Path, "many") })
 	file, _ := create(t, v)
 	if err := fstest.TestFS(openVolume(t, file, v.Size), "EFI/BOOT/grub.cfg", "empty/folder", "bee/Ünïcödé 🐝.txt"); err != nil {
 		t.Error(err)
@@ -138,8 +139,8 @@ func TestWhere(t *testing.T) {
 
 // Damage is named and never followed for ever.
 func TestDamage(t *testing.T) {
-	v := Volume{Size: 8 * mib, Bits: 16, Time: when, Files: []File{
-		Bytes("a/one.txt", random(1, 5000)), Bytes("a/two.txt", random(2, 5000)), Bytes("b/three.txt", nil)}}
+	v := Volume{Size: 8 * mib, Bits: 16, Time: when, Files: []disk.File{
+		disk.Bytes("a/one.txt", random(1, 5000)), disk.Bytes("a/two.txt", random(2, 5000)), disk.Bytes("b/three.txt", nil)}}
 	file, layout := create(t, v)
 	whole, err := os.ReadFile(file.Name())
 	if err != nil {
@@ -203,7 +204,7 @@ func (p parts) ReadAt(b []byte, off int64) (int, error) {
 // walked through and read to its end. The parts are the boot sector, the
 // beginning of the FAT, and the first clusters.
 func FuzzOpen(f *testing.F) {
-	files := []File{Bytes("EFI/BOOT/a long name.efi", random(1, 3000)), Bytes("EFI/BOOT/grub.cfg", []byte("x")), Bytes("empty", nil)}
+	files := []disk.File{disk.Bytes("EFI/BOOT/a long name.efi", random(1, 3000)), disk.Bytes("EFI/BOOT/grub.cfg", []byte("x")), disk.Bytes("empty", nil)}
 	v16 := Volume{Size: 4 * mib, Bits: 16, Label: "FUZZ", Time: when, Files: files}
 	v32 := Volume{Size: 34 * mib, Label: "FUZZ", Time: when, Files: files}
 	places := map[bool][]int64{}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/bee-os/bee/pkg/build/disk"
 )
 
 // plan is a volume whose every byte has its place.
@@ -110,9 +112,9 @@ func (a *assigner) take(n *node, size int64) error {
 
 // layout says where the files lie.
 func (p *plan) layout() Layout {
-	l := Layout{Cluster: p.g.clusterSize(), Free: (p.g.clusters - p.used) * p.g.clusterSize(), Files: map[string]Extent{}}
+	l := Layout{Cluster: p.g.clusterSize(), Free: (p.g.clusters - p.used) * p.g.clusterSize(), Files: map[string]disk.Extent{}}
 	for n := range p.root.files() {
-		e := Extent{Size: n.file.Size}
+		e := disk.Extent{Size: n.file.Size}
 		if n.count > 0 {
 			e.Offset = p.g.offset(n.first)
 		}

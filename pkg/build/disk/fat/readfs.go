@@ -8,6 +8,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/bee-os/bee/pkg/build/disk"
 )
 
 // entry is a file or folder of an opened volume. It is its own fs.FileInfo.
@@ -68,7 +70,7 @@ func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.find("stat", name
 
 // Extents says where a file's content lies, in bytes from the volume's
 // beginning, in the order of the content.
-func (f *FS) Extents(name string) ([]Extent, error) {
+func (f *FS) Extents(name string) ([]disk.Extent, error) {
 	e, err := f.find("find", name)
 	if err != nil {
 		return nil, err
@@ -76,11 +78,11 @@ func (f *FS) Extents(name string) ([]Extent, error) {
 	if e.dir {
 		return nil, &fs.PathError{Op: "find", Path: name, Err: errFolder}
 	}
-	var out []Extent
+	var out []disk.Extent
 	left := e.size
 	for _, r := range e.runs {
 		n := min(left, r.count*f.g.clusterSize())
-		out = append(out, Extent{f.offset(r.first), n})
+		out = append(out, disk.Extent{Offset: f.offset(r.first), Size: n})
 		left -= n
 	}
 	return out, nil

@@ -8,11 +8,13 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/bee-os/bee/pkg/build/disk"
 )
 
 // node is a file or folder of a volume to be written.
 type node struct {
-	file     File // of a folder only the path
+	file     disk.File // of a folder only the path
 	dir      bool
 	name     string
 	short    shortName
@@ -41,7 +43,7 @@ func (v Volume) tree() (*node, error) {
 }
 
 // add puts a file below the root.
-func (n *node) add(f File) error {
+func (n *node) add(f disk.File) error {
 	name, dir := strings.CutSuffix(f.Path, "/")
 	switch {
 	case !fs.ValidPath(name) || name == ".":

@@ -26,6 +26,10 @@ const (
 // maxName is the room for a partition's name in UTF-16 units.
 const maxName = 36
 
+// ReadOnly is the attribute of a partition of BasicData that is not to be written
+// (Microsoft, PARTITION_INFORMATION_GPT).
+const ReadOnly = 1 << 60
+
 // LegacyBoot is the attribute by which BIOS boot code finds its partition (UEFI
 // 2.10, table 5.8).
 const LegacyBoot = 1 << 2
@@ -47,6 +51,9 @@ type Table struct {
 	Disk       GUID
 	Partitions []Partition // entries 1, 2, …; at most 128
 	Boot       []byte      // boot code of the MBR, at most 440 bytes; nil: none
+	// Active adds a second entry to the MBR, empty and marked as what starts, for
+	// BIOSes that take a disk without one for data. UEFI ignores it.
+	Active bool
 }
 
 // Place puts the partitions whose Start is 0 one after another, each on a
@@ -69,7 +76,7 @@ func (t *Table) Place(size int64) error {
 		}
 		next = max(next, p.End())
 	}
-	if err := (&Table{t.Disk, placed, t.Boot}).check(size); err != nil {
+	if err := (&Table{t.Disk, placed, t.Boot, t.Active}).check(size); err != nil {
 		return err
 	}
 	t.Partitions = placed
@@ -115,7 +122,11 @@ func (t *Table) Encode(size int64) (head, tail []byte, err error) {
 	}
 	g := geometry(size)
 	entries := t.entries()
-	mbr := MBR{Boot: t.Boot}.sector([]record{{kind: protective, first: 1, count: min(g.last, 0xffffffff)}})
+	records := []record{{kind: protective, first: 1, count: min(g.last, 0xffffffff)}}
+	if t.Active {
+		records = append(records, record{active: true, count: 1})
+	}
+	mbr := MBR{Boot: t.Boot}.sector(records)
 	head = slices.Concat(mbr, t.header(g.primary(), entries), entries)
 	tail = slices.Concat(entries, t.header(g.backup(), entries))
 	return head, tail, nil

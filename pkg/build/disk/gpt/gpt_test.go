@@ -227,3 +227,30 @@ func TestGUID(t *testing.T) {
 		}
 	}
 }
+
+// The empty entry that BIOSes want disturbs no tool, and is read back.
+func TestActive(t *testing.T) {
+	const size = 64 * mib
+	table := sample()
+	table.Active = true
+	if err := table.Place(size); err != nil {
+		t.Fatal(err)
+	}
+	f := image(t, size, func(w io.WriterAt) error { return table.Write(w, size) })
+	sector := make([]byte, SectorSize)
+	if _, err := f.ReadAt(sector, 0); err != nil {
+		t.Fatal(err)
+	}
+	if e := sector[mbrRecords+mbrRecord:]; e[0] != 0x80 || e[4] != 0 || !bytes.Equal(e[8:16], []byte{0, 0, 0, 0, 1, 0, 0, 0}) {
+		t.Errorf("the second entry is %x", e[:mbrRecord])
+	}
+	if said := judge.Run(t, filepath.Dir(f.Name()), "sgdisk", "-v", judge.In+"/disk.img"); !strings.Contains(said, "No problems found") {
+		t.Error(said)
+	}
+	if s := askSfdisk(t, filepath.Dir(f.Name())); s.Table.Label != "gpt" || len(s.Table.Partitions) != 3 {
+		t.Errorf("sfdisk says %+v", s)
+	}
+	if got, err := Read(f, size); err != nil || !reflect.DeepEqual(got, table) {
+		t.Errorf("read back: %+v, %v", got, err)
+	}
+}

@@ -37,10 +37,22 @@ func Read(r io.ReaderAt, size int64) (*Table, error) {
 	if slices.ContainsFunc(m.Boot, func(b byte) bool { return b != 0 }) {
 		first.Boot = m.Boot
 	}
+	if first.Active, err = hasActive(r); err != nil {
+		return nil, fmt.Errorf("read partition table: %w", err)
+	}
 	if err := first.check(size); err != nil {
 		return nil, fmt.Errorf("read partition table: %w", err)
 	}
 	return first, nil
+}
+
+// hasActive says whether the MBR has the entry that Table.Active adds.
+func hasActive(r io.ReaderAt) (bool, error) {
+	e := make([]byte, mbrRecord)
+	if err := readFull(r, e, mbrRecords+mbrRecord); err != nil {
+		return false, err
+	}
+	return e[0] == 0x80 && e[4] == 0, nil
 }
 
 func wrap(what string, err error) error {
