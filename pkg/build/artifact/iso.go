@@ -92,7 +92,7 @@ func buildISO(ctx context.Context, w *Work) error {
 		if _, err := image.Write(ctx, f); err != nil {
 			return err
 		}
-		if err := w.writeVolume(ctx, f, layout.EFI.Offset, esp); err != nil {
+		if err := writeVolume(ctx, f, layout.EFI.Offset, esp); err != nil {
 			return err
 		}
 		_, err := f.WriteAt(tail, layout.Size-int64(len(tail)))

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/bee-os/bee/pkg/build/bootloader"
 	"github.com/bee-os/bee/pkg/build/disk"
+	"github.com/bee-os/bee/pkg/build/disk/fat"
 	"github.com/bee-os/bee/pkg/build/disk/gpt"
 	"github.com/bee-os/bee/pkg/build/manifest"
 )
@@ -41,103 +41,121 @@ const (
 )
 
 func buildRaw(ctx context.Context, w *Work) error {
-	size, err := w.writeDisk(ctx, w.file(RawFile))
+	d, err := w.bootDisk(ctx)
 	if err != nil {
 		return err
 	}
+	sum, err := writeHashed(w.file(RawFile), d.size, func(f io.WriterAt) error { return d.write(ctx, f) })
+	if err != nil {
+		return err
+	}
+	w.made(RawFile, "disk", manifest.Options{Contents: d.contents, SHA256: sum})
 	if err := w.findBlocks(); err != nil {
 		return err
 	}
-	w.say("%s, %d MiB", RawFile, size>>20)
+	w.say("%s, %d MiB", RawFile, d.size>>20)
 	return nil
 }
 
-// writeDisk writes the disk, lists it as an output and returns its size in bytes.
-func (w *Work) writeDisk(ctx context.Context, out string) (int64, error) {
+// bootDisk is a disk that was laid out.
+type bootDisk struct {
+	size       int64  // bytes
+	head, tail []byte // partition tables
+	core       []byte // GRUB for BIOS, in the first partition; nil: none
+	table      gpt.Table
+	volume     fat.Volume // in the last partition
+	contents   []manifest.Content
+}
+
+// write writes the disk, in rising order.
+func (d *bootDisk) write(ctx context.Context, f io.WriterAt) error {
+	if _, err := f.WriteAt(d.head, 0); err != nil {
+		return err
+	}
+	if d.core != nil {
+		if _, err := f.WriteAt(d.core, d.table.Partitions[0].Start); err != nil {
+			return err
+		}
+	}
+	if err := writeVolume(ctx, f, d.esp(), d.volume); err != nil {
+		return err
+	}
+	_, err := f.WriteAt(d.tail, d.size-int64(len(d.tail)))
+	return err
+}
+
+// esp is where the last partition begins, bytes.
+func (d *bootDisk) esp() int64 { return d.table.Partitions[len(d.table.Partitions)-1].Start }
+
+// bootDisk lays out the disk that GRUB starts, and says how.
+func (w *Work) bootDisk(ctx context.Context) (*bootDisk, error) {
 	m, parts, err := w.medium(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	loader, err := w.openLoader(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	w.carries(loader.ForMedia()...)
 	uefi, err := loader.UEFI()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	files, err := w.mediumFiles(m, parts)
 	if err != nil {
-		return 0, err
-	}
-	volume, err := w.volume(espLabel, parts, append(files, loaderFiles(uefi)...))
-	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	seed, err := parts.seed(m)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	table := gpt.Table{Disk: gpt.Derive(seed, "disk")}
+	d := &bootDisk{table: gpt.Table{Disk: gpt.Derive(seed, "disk")}}
+	if d.volume, err = w.volume(espLabel, parts, append(files, loaderFiles(uefi)...)); err != nil {
+		return nil, err
+	}
 	if loader.HasBIOS() {
-		table.Partitions = append(table.Partitions, gpt.Partition{Type: gpt.BIOSBoot, ID: gpt.Derive(seed, "bios"), Name: "BIOS boot", Size: biosSize})
+		d.table.Partitions = append(d.table.Partitions, gpt.Partition{Type: gpt.BIOSBoot, ID: gpt.Derive(seed, "bios"), Name: "BIOS boot", Size: biosSize})
 	}
-	table.Partitions = append(table.Partitions, gpt.Partition{Type: gpt.ESP, ID: gpt.Derive(seed, "esp"), Name: "bee", Size: volume.Size})
+	d.table.Partitions = append(d.table.Partitions, gpt.Partition{Type: gpt.ESP, ID: gpt.Derive(seed, "esp"), Name: "bee", Size: d.volume.Size})
+	if d.size, err = w.diskSize(d.table.Partitions); err != nil {
+		return nil, err
+	}
+	if err := d.table.Place(d.size); err != nil {
+		return nil, err
+	}
+	if loader.HasBIOS() {
+		if d.core, err = w.biosCore(ctx, loader, m, &d.table); err != nil {
+			return nil, err
+		}
+	}
+	if d.head, d.tail, err = d.table.Encode(d.size); err != nil {
+		return nil, err
+	}
+	if d.contents, err = w.inVolume(parts, d.volume, d.esp(), mediumKernel, mediumInitrd); err != nil {
+		return nil, err
+	}
+	w.carries(loader.ForMedia()...)
+	w.boot = w.grubBoot(m)
+	w.rests = chainParts(loader.HasBIOS())
+	w.pcrs, err = chainPCRs(uefi, parts.Kernel)
+	return d, err
+}
+
+// diskSize is that of a disk with the partitions, bytes: as disk_size says, or
+// with space for a partition of the node's own.
+func (w *Work) diskSize(partitions []gpt.Partition) (int64, error) {
 	size := int64(gpt.Alignment)
-	for _, p := range table.Partitions {
+	for _, p := range partitions {
 		size += p.Size
 	}
 	least := size + gpt.Alignment // the second table is behind the partitions
-	if size += stateSpace; w.DiskSize != 0 {
-		if w.DiskSize < least {
-			return 0, fmt.Errorf("make a disk of %d MiB, as disk_size says: what lies in it takes %d MiB; give it more, or nothing", w.DiskSize>>20, (least+1<<20-1)>>20)
-		}
-		size = w.DiskSize / gpt.SectorSize * gpt.SectorSize
+	if w.DiskSize == 0 {
+		return size + stateSpace, nil
 	}
-	if err := table.Place(size); err != nil {
-		return 0, err
+	if w.DiskSize < least {
+		return 0, fmt.Errorf("make a disk of %d MiB, as disk_size says: what lies in it takes %d MiB; give it more, or nothing", w.DiskSize>>20, (least+1<<20-1)>>20)
 	}
-	var core []byte
-	if loader.HasBIOS() {
-		if core, err = w.biosCore(ctx, loader, m, &table); err != nil {
-			return 0, err
-		}
-	}
-	esp := table.Partitions[len(table.Partitions)-1].Start
-	head, tail, err := table.Encode(size)
-	if err != nil {
-		return 0, err
-	}
-	sum, err := writeHashed(out, size, func(f io.WriterAt) error { // in rising order
-		if _, err := f.WriteAt(head, 0); err != nil {
-			return err
-		}
-		if core != nil {
-			if _, err := f.WriteAt(core, table.Partitions[0].Start); err != nil {
-				return err
-			}
-		}
-		if err := w.writeVolume(ctx, f, esp, volume); err != nil {
-			return err
-		}
-		_, err := f.WriteAt(tail, size-int64(len(tail)))
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	contents, err := w.inVolume(parts, volume, esp, mediumKernel, mediumInitrd)
-	if err != nil {
-		return 0, err
-	}
-	w.made(filepath.Base(out), "disk", manifest.Options{Contents: contents, SHA256: sum})
-	w.boot = w.grubBoot(m)
-	w.rests = chainParts(loader.HasBIOS())
-	if w.pcrs, err = chainPCRs(uefi, parts.Kernel); err != nil {
-		return 0, err
-	}
-	return size, nil
+	return w.DiskSize / gpt.SectorSize * gpt.SectorSize, nil
 }
 
 // seed is what a medium's GUIDs are derived from.
@@ -172,15 +190,9 @@ func (w *Work) biosCore(ctx context.Context, loader *bootloader.Loader, m medium
 	return core, nil
 }
 
-// writeWhole makes a file of size bytes, sparse where write leaves holes, whole
-// or not at all.
-func writeWhole(name string, size int64, write func(f io.WriterAt) error) error {
-	_, err := writeHashed(name, size, write)
-	return err
-}
-
-// writeHashed is writeWhole for writers that go from the beginning to the end, and
-// gives the SHA-256 of what was written. A size of -1 is as much as write writes.
+// writeHashed makes a file of size bytes, sparse where write leaves holes, whole or
+// not at all, by a writer that goes from the beginning to the end; it gives the
+// SHA-256 of what was written. A size of -1 is as much as write writes.
 func writeHashed(name string, size int64, write func(f io.WriterAt) error) (string, error) {
 	f, err := os.Create(name + ".new")
 	if err != nil {

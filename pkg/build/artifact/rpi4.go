@@ -84,7 +84,7 @@ func buildRPi4(ctx context.Context, w *Work) error {
 		if err := table.Write(f, size); err != nil {
 			return err
 		}
-		return w.writeVolume(ctx, f, gpt.Alignment, volume)
+		return writeVolume(ctx, f, gpt.Alignment, volume)
 	})
 	if err != nil {
 		return fmt.Errorf("make the SD card: %w", err)

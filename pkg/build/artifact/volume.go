@@ -76,7 +76,7 @@ func (w *Work) inVolume(parts *Parts, v fat.Volume, at int64, kernel, initrd str
 }
 
 // writeVolume writes the volume into a disk, at an offset in bytes.
-func (w *Work) writeVolume(ctx context.Context, disk io.WriterAt, at int64, v fat.Volume) error {
+func writeVolume(ctx context.Context, disk io.WriterAt, at int64, v fat.Volume) error {
 	v.Hidden = uint32(at / 512)
 	_, err := v.Write(ctx, io.NewOffsetWriter(disk, at))
 	return err

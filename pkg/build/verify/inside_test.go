@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,10 +14,8 @@ import (
 	"github.com/bee-os/bee/pkg/build/disk"
 	"github.com/bee-os/bee/pkg/build/disk/fat"
 	"github.com/bee-os/bee/pkg/build/disk/gpt"
-	"github.com/bee-os/bee/pkg/build/disk/qcow2"
-	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/build/disk/judge"
 	"github.com/bee-os/bee/pkg/build/manifest"
-	"github.com/bee-os/bee/pkg/build/sandbox"
 )
 
 const mib = 1 << 20
@@ -27,7 +24,7 @@ type memory []byte
 
 func (m memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p), nil }
 
-// disk is a GPT, or an MBR, with a FAT volume in its second partition.
+// wholeDisk is a GPT, or an MBR, with a FAT volume in its second partition.
 func wholeDisk(t *testing.T, mbr bool) string {
 	t.Helper()
 	esp := make(memory, 16*mib)
@@ -50,38 +47,22 @@ func wholeDisk(t *testing.T, mbr bool) string {
 	return string(out)
 }
 
+// qcow is made by qemu-img, and deflated.
 func qcow(t *testing.T, raw string) string {
 	t.Helper()
-	out := make(memory, 24*mib)
-	n, err := qcow2.Write(t.Context(), out, strings.NewReader(raw), int64(len(raw)), qcow2.Options{Compress: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(out[:n])
+	dir := t.TempDir()
+	write(t, dir, "raw", raw)
+	judge.Run(t, dir, "qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", judge.In+"/raw", judge.In+"/qcow2")
+	return read(t, dir, "qcow2")
 }
 
 // iso is made by xorriso.
 func iso(t *testing.T) string {
 	t.Helper()
-	l, err := lock.Load(os.DirFS("../../.."), lock.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	box, err := sandbox.Open(t.Context(), l, os.Stderr, "amd64", "tools-judge")
-	if errors.Is(err, sandbox.ErrUnavailable) && os.Getenv("CI") == "" && os.Getenv("BEE_NO_SKIP") == "" {
-		t.Skipf("NOT TESTED: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, out := t.TempDir(), t.TempDir()
-	write(t, in, "bee/vmlinuz", kernel)
-	err = box.Run(t.Context(), sandbox.Step{Args: []string{"xorriso", "-as", "mkisofs", "-quiet", "-R", "-o", "/out/a.iso", "/in"},
-		Ro: []sandbox.Bind{{Host: in, Path: "/in"}}, Rw: []sandbox.Bind{{Host: out, Path: "/out"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return read(t, out, "a.iso")
+	dir := t.TempDir()
+	write(t, dir, "files/bee/vmlinuz", kernel)
+	judge.Run(t, dir, "xorriso", "-as", "mkisofs", "-quiet", "-R", "-o", judge.In+"/a.iso", judge.In+"/files")
+	return read(t, dir, "a.iso")
 }
 
 // archive is a tar archive with the files, in their order.

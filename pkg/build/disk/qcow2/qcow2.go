@@ -1,6 +1,5 @@
-// Package qcow2 writes disk images of QEMU's format, version 3, from raw ones,
-// and reads them. The source is docs/interop/qcow2.rst of QEMU. The bytes of an
-// image follow from the raw one alone.
+// Package qcow2 writes disk images of QEMU's format, version 3, and reads them. The source is docs/interop/qcow2.rst of QEMU. The bytes of an image
+// follow from the disk in it alone.
 package qcow2
 
 import (
@@ -18,9 +17,6 @@ const (
 	// and perRefBlock of those that a block counts references of.
 	perTable    = clusterSize / 8
 	perRefBlock = clusterSize / 2
-	// window is how far back deflated data may point: QEMU inflates with a window
-	// of 4 KiB, whatever RFC 1951 allows.
-	window = 4 << 10
 )
 
 // Bits of table entries.

@@ -2,304 +2,191 @@ package qcow2
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"runtime"
-	"sync"
-	"syscall"
-
-	"github.com/klauspost/compress/flate"
 )
 
-// batch is how many clusters are read, packed and written at once.
-const batch = 64
-
-// Options of an image.
-type Options struct {
-	Compress bool // deflate each cluster that gets smaller by it
+// Map notes which clusters of a raw image hold anything but zeros. What writes
+// the image writes twice: into the Map, then into its Writer, which knows where
+// everything goes and so can write from the beginning to the end.
+type Map struct {
+	size int64  // of the raw image, bytes
+	used []bool // by cluster
 }
 
-// Write makes an image of the first size bytes of raw, a multiple of 512, at
-// the beginning of w, which must be empty, and returns the image's size in
-// bytes. Clusters of zeros are left out. Where raw is an *os.File, its holes
-// are not even read, and its offset is moved.
-func Write(ctx context.Context, w io.WriterAt, raw io.ReaderAt, size int64, o Options) (int64, error) {
+// NewMap is for a raw image of size bytes, a multiple of 512.
+func NewMap(size int64) (*Map, error) {
 	if size <= 0 || size%sectorSize != 0 || (size-1)/clusterSize/perTable >= maxTable {
-		return 0, fmt.Errorf("write qcow2 image: %d bytes are not a multiple of %d, or too many", size, sectorSize)
+		return nil, fmt.Errorf("make qcow2 image: %d bytes are not a multiple of %d, or too many", size, sectorSize)
 	}
-	m := &maker{w: w, raw: raw, size: size, next: clusterSize, tables: map[int64][]uint64{}, refs: []uint16{1}}
-	if err := m.packers(o); err != nil {
-		return 0, fmt.Errorf("write qcow2 image: %w", err)
-	}
-	if err := m.data(ctx); err != nil {
-		return 0, fmt.Errorf("write qcow2 image: %w", err)
-	}
-	if err := m.metadata(); err != nil {
-		return 0, fmt.Errorf("write qcow2 image: %w", err)
-	}
-	return m.next, nil
+	return &Map{size, make([]bool, (size+clusterSize-1)/clusterSize)}, nil
 }
 
-// maker is an image being written: the header's place, then data in the order
-// of the raw image, then tables.
-type maker struct {
-	w       io.WriterAt
-	raw     io.ReaderAt
-	size    int64              // of raw
-	next    int64              // first byte of the image that nothing is in
-	tables  map[int64][]uint64 // second level, by number
-	refs    []uint16           // of the image's clusters
-	workers []*packer
-	out     []byte // of a batch
-}
-
-// packer packs clusters for one goroutine.
-type packer struct {
-	flate *flate.Writer // nil: clusters stay as they are
-	buf   bytes.Buffer
-}
-
-// packed is a cluster of the raw image and what becomes of it.
-type packed struct {
-	data       []byte // nil: zeros
-	compressed bool
-}
-
-func (m *maker) packers(o Options) error {
-	for range min(batch, runtime.GOMAXPROCS(0)) {
-		p := &packer{}
-		if o.Compress {
-			var err error
-			if p.flate, err = flate.NewWriterWindow(io.Discard, window); err != nil {
-				return err
-			}
-		}
-		m.workers = append(m.workers, p)
-	}
-	return nil
-}
-
-// data writes the clusters of the raw image that are not zeros.
-func (m *maker) data(ctx context.Context) error {
-	buf := make([]byte, batch*clusterSize)
-	for at := int64(0); at < m.size; at += int64(len(buf)) {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		next, err := skipHole(m.raw, at)
-		if err != nil {
-			return err
-		}
-		if at = max(at, next/clusterSize*clusterSize); at >= m.size {
-			break
-		}
-		n := min(int64(len(buf)), m.size-at)
-		if err := readFull(m.raw, buf[:n], at); err != nil {
-			return fmt.Errorf("read raw image: %w", err)
-		}
-		whole := (n + clusterSize - 1) / clusterSize * clusterSize
-		clear(buf[n:whole])
-		list, err := m.pack(buf[:whole])
-		if err != nil {
-			return err
-		}
-		if err := m.place(at/clusterSize, list); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// skipHole gives the next place at or after at where raw has data, or its end.
-func skipHole(raw io.ReaderAt, at int64) (int64, error) {
-	f, ok := raw.(*os.File)
-	if !ok {
-		return at, nil
-	}
-	const seekData = 3 // lseek(2), SEEK_DATA
-	next, err := f.Seek(at, seekData)
-	switch {
-	case errors.Is(err, syscall.ENXIO): // a hole up to the end
-		return f.Seek(0, io.SeekEnd)
-	case errors.Is(err, syscall.EINVAL): // a file system or device that does not tell
-		return at, nil
-	}
-	return next, err
-}
-
-// pack looks at each cluster for zeros and compresses it where that was asked
-// for, on every processor.
-func (m *maker) pack(data []byte) ([]packed, error) {
-	list := make([]packed, len(data)/clusterSize)
-	errs := make([]error, len(m.workers))
-	var wg sync.WaitGroup
-	for i, p := range m.workers {
-		wg.Go(func() {
-			for c := i; c < len(list) && errs[i] == nil; c += len(m.workers) {
-				list[c], errs[i] = p.pack(data[c*clusterSize:][:clusterSize])
-			}
-		})
-	}
-	wg.Wait()
-	return list, errors.Join(errs...)
+// WriteAt notes what the bytes fill.
+func (m *Map) WriteAt(p []byte, off int64) (int, error) {
+	return m.each(p, off, func(cluster int64, part []byte, _ int64) error {
+		m.used[cluster] = m.used[cluster] || !bytes.Equal(part, zeros[:len(part)])
+		return nil
+	})
 }
 
 var zeros [clusterSize]byte
 
-func (p *packer) pack(cluster []byte) (packed, error) {
-	if bytes.Equal(cluster, zeros[:]) {
-		return packed{}, nil
+// each cuts bytes of the raw image into clusters.
+func (m *Map) each(p []byte, off int64, do func(cluster int64, part []byte, in int64) error) (int, error) {
+	if off < 0 || int64(len(p)) > m.size-off {
+		return 0, fmt.Errorf("make qcow2 image: bytes %d to %d are outside of the disk of %d", off, off+int64(len(p)), m.size)
 	}
-	if p.flate == nil {
-		return packed{data: cluster}, nil
+	done := 0
+	for done < len(p) {
+		at := off + int64(done)
+		part := p[done:min(len(p), done+int(clusterSize-at%clusterSize))]
+		if err := do(at/clusterSize, part, at%clusterSize); err != nil {
+			return done, err
+		}
+		done += len(part)
 	}
-	p.buf.Reset()
-	p.flate.Reset(&p.buf)
-	if _, err := p.flate.Write(cluster); err != nil {
-		return packed{}, err
-	}
-	if err := p.flate.Close(); err != nil {
-		return packed{}, err
-	}
-	if p.buf.Len() > clusterSize-sectorSize {
-		return packed{data: cluster}, nil
-	}
-	return packed{bytes.Clone(p.buf.Bytes()), true}, nil
+	return done, nil
 }
 
-// place writes clusters one after another, from a cluster of the raw image on:
-// compressed ones byte to byte, others on a multiple of the cluster size.
-func (m *maker) place(cluster int64, list []packed) error {
-	start := m.next
-	m.out = m.out[:0]
-	for i, p := range list {
-		if p.data == nil {
+// plan is where things lie in the image, in clusters: the header, then reference
+// counts, then the tables of both levels, then data in the order of the disk.
+type plan struct {
+	refTable, refBlocks int64   // how many
+	first               int64   // of the first level
+	second              []int64 // numbers of the tables of the second level that there are
+	data                int64   // clusters of data
+}
+
+func (p plan) tables() int64    { return 1 + p.refTable + p.refBlocks } // where the first level begins
+func (p plan) dataStart() int64 { return p.tables() + p.first + int64(len(p.second)) }
+func (p plan) clusters() int64  { return p.dataStart() + p.data }
+
+func (m *Map) plan() plan {
+	p := plan{first: up(m.levels()*8, clusterSize) / clusterSize}
+	for i, used := range m.used {
+		if !used {
 			continue
 		}
-		entry := uint64(flagCompressed)
-		if !p.compressed {
-			m.out = append(m.out, zeros[:up(m.next, clusterSize)-m.next]...)
-			m.next = up(m.next, clusterSize)
-			entry = uint64(m.next) | flagCopied
-		} else {
-			// The sectors touched beyond the first stand above the offset.
-			const shift = 62 - (clusterBits - 8)
-			last := m.next + int64(len(p.data)) - 1
-			entry |= uint64(last/sectorSize-m.next/sectorSize)<<shift | uint64(m.next)
+		p.data++
+		if table := int64(i) / perTable; len(p.second) == 0 || p.second[len(p.second)-1] != table {
+			p.second = append(p.second, table)
 		}
-		m.refer(m.next, m.next+int64(len(p.data)))
-		m.out = append(m.out, p.data...)
-		m.next += int64(len(p.data))
-		m.set(cluster+int64(i), entry)
 	}
-	if len(m.out) == 0 {
-		return nil
-	}
-	_, err := m.w.WriteAt(m.out, start)
-	return err
-}
-
-// refer counts a reference to each cluster that the bytes touch. One cluster
-// can hold no more compressed ones than 16 bits count: each has some bytes.
-func (m *maker) refer(from, to int64) {
-	for c := from / clusterSize; c < (to+clusterSize-1)/clusterSize; c++ {
-		for int64(len(m.refs)) <= c {
-			m.refs = append(m.refs, 0)
+	for { // reference counts count themselves
+		blocks := (p.clusters() + perRefBlock - 1) / perRefBlock
+		table := up(blocks*8, clusterSize) / clusterSize
+		if blocks == p.refBlocks && table == p.refTable {
+			return p
 		}
-		m.refs[c]++
+		p.refBlocks, p.refTable = blocks, table
 	}
 }
 
-// set puts an entry into its table of the second level.
-func (m *maker) set(cluster int64, entry uint64) {
-	t := m.tables[cluster/perTable]
-	if t == nil {
-		t = make([]uint64, perTable)
-		m.tables[cluster/perTable] = t
-	}
-	t[cluster%perTable] = entry
+// levels is the number of entries of the first level.
+func (m *Map) levels() int64 { return (m.size-1)/clusterSize/perTable + 1 }
+
+// Size is the image's, in bytes.
+func (m *Map) Size() int64 { return m.plan().clusters() * clusterSize }
+
+// Writer writes the clusters that a Map has noted.
+type Writer struct {
+	m  *Map
+	w  io.WriterAt
+	at []int64 // of each cluster of the disk in the image, bytes; 0: nowhere
 }
 
-// metadata writes the tables behind the data, and the header last.
-func (m *maker) metadata() error {
-	m.next = up(m.next, clusterSize)
-	h := header{bits: clusterBits, size: uint64(m.size), tableSize: uint32((m.size-1)/clusterSize/perTable + 1)}
-	first := make([]uint64, h.tableSize)
-	for i := range first {
-		if t := m.tables[int64(i)]; t != nil {
-			first[i] = uint64(m.next) | flagCopied
-			if err := m.append(words(t)); err != nil {
-				return err
+// Writer writes the header and all tables to w, and gives what writes the disk's
+// bytes behind them: in rising order where they come so. w must read as zeros
+// where nothing was written, up to Size.
+func (m *Map) Writer(w io.WriterAt) (*Writer, error) {
+	p := m.plan()
+	out := &Writer{m: m, w: w, at: make([]int64, len(m.used))}
+	next := p.dataStart() * clusterSize
+	for i, used := range m.used {
+		if used {
+			out.at[i] = next
+			next += clusterSize
+		}
+	}
+	if _, err := w.WriteAt(out.tables(p), 0); err != nil {
+		return nil, fmt.Errorf("make qcow2 image: %w", err)
+	}
+	return out, nil
+}
+
+// tables are everything before the data.
+func (w *Writer) tables(p plan) []byte {
+	h := header{bits: clusterBits, size: uint64(w.m.size), tableSize: uint32(w.m.levels()), table: uint64(p.tables() * clusterSize),
+		refTable: clusterSize, refCluster: uint32(p.refTable)}
+	b := h.encode()
+	list := make([]uint64, p.refBlocks)
+	for i := range list {
+		list[i] = uint64((1 + p.refTable + int64(i)) * clusterSize)
+	}
+	b = append(b, words(list)...)
+	counts := make([]byte, p.refBlocks*clusterSize)
+	for i := range p.clusters() {
+		binary.BigEndian.PutUint16(counts[2*i:], 1) // nothing is shared
+	}
+	b = append(b, counts...)
+	list = make([]uint64, w.m.levels())
+	for i, table := range p.second {
+		list[table] = uint64((p.tables()+p.first+int64(i))*clusterSize) | flagCopied
+	}
+	b = append(b, words(list)...)
+	for _, table := range p.second {
+		list = make([]uint64, perTable)
+		for i := range list {
+			if c := table*perTable + int64(i); c < int64(len(w.at)) && w.at[c] != 0 {
+				list[i] = uint64(w.at[c]) | flagCopied
 			}
 		}
+		b = append(b, words(list)...)
 	}
-	h.table = uint64(m.next)
-	if err := m.append(words(first)); err != nil {
+	return b
+}
+
+// WriteAt writes bytes of the disk. Where the Map has nothing, all must be zeros.
+func (w *Writer) WriteAt(p []byte, off int64) (int, error) {
+	// Clusters that lie one behind the other in both go in one piece.
+	var from, to int // of p
+	var at int64     // in the image
+	flush := func() error {
+		if from == to {
+			return nil
+		}
+		_, err := w.w.WriteAt(p[from:to], at)
 		return err
 	}
-	if err := m.counts(&h); err != nil {
-		return err
-	}
-	_, err := m.w.WriteAt(h.encode(), 0)
-	return err
-}
-
-// counts writes the reference counts, which count themselves.
-func (m *maker) counts(h *header) error {
-	clusters := m.next / clusterSize
-	var blocks, table int64
-	for {
-		all := clusters + blocks + table
-		b := (all + perRefBlock - 1) / perRefBlock
-		t := (b*8 + clusterSize - 1) / clusterSize
-		if b == blocks && t == table {
-			break
+	n, err := w.m.each(p, off, func(cluster int64, part []byte, in int64) error {
+		here := w.at[cluster] + in
+		begin := int(cluster*clusterSize + in - off)
+		switch {
+		case w.at[cluster] == 0:
+			if !bytes.Equal(part, zeros[:len(part)]) {
+				return errors.New("make qcow2 image: the disk has other bytes now than when it was mapped; did a file change?")
+			}
+		case from < to && begin == to && here == at+int64(to-from):
+			to += len(part)
+		default:
+			if err := flush(); err != nil {
+				return err
+			}
+			from, to, at = begin, begin+len(part), here
 		}
-		blocks, table = b, t
-	}
-	m.refer(m.next, m.next+(blocks+table)*clusterSize)
-	places := make([]uint64, blocks)
-	for i := range places {
-		places[i] = uint64(m.next)
-		block := make([]byte, 0, clusterSize)
-		for _, n := range m.refs[int64(i)*perRefBlock : min(int64(len(m.refs)), int64(i+1)*perRefBlock)] {
-			block = binary.BigEndian.AppendUint16(block, n)
-		}
-		if err := m.write(block[:clusterSize]); err != nil {
-			return err
-		}
-	}
-	h.refTable, h.refCluster = uint64(m.next), uint32(table)
-	return m.write(words(places))
+		return nil
+	})
+	return n, errors.Join(err, flush())
 }
 
-// append is write of something that was not counted yet.
-func (m *maker) append(b []byte) error {
-	m.refer(m.next, m.next+int64(len(b)))
-	return m.write(b)
-}
-
-// write writes whole clusters at the end.
-func (m *maker) write(b []byte) error {
-	if over := len(b) % clusterSize; over > 0 {
-		b = append(b, zeros[over:]...)
-	}
-	if _, err := m.w.WriteAt(b, m.next); err != nil {
-		return err
-	}
-	m.next += int64(len(b))
-	return nil
-}
-
-// words encodes a table.
+// words encodes a table, in whole clusters.
 func words(list []uint64) []byte {
-	b := make([]byte, 0, up(int64(len(list))*8, clusterSize))
-	for _, n := range list {
-		b = binary.BigEndian.AppendUint64(b, n)
+	b := make([]byte, up(int64(len(list))*8, clusterSize))
+	for i, n := range list {
+		binary.BigEndian.PutUint64(b[8*i:], n)
 	}
 	return b
 }
