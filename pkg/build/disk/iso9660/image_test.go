@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -225,6 +226,95 @@ func TestWrite(t *testing.T) {
 	if again, _ := write(t, v); !bytes.Equal(again, image) {
 		t.Error("another order of the files, or another time zone, gives other bytes")
 	}
+}
+
+// What no tool at hand looks at, by the words of the standards: both path tables
+// against the folders, the second byte order of numbers, the catalogue's sum, and
+// the padding.
+func TestStructure(t *testing.T) {
+	v, _ := full()
+	image, layout := write(t, v)
+	for _, volume := range [][]byte{image, image[layout.Volume.Offset:layout.Volume.End()]} {
+		d := volume[16*iso9660.Sector:]
+		for _, at := range []int{80, 132, 158, 166} {
+			if binary.LittleEndian.Uint32(d[at:]) != binary.BigEndian.Uint32(d[at+4:]) {
+				t.Errorf("the descriptor's number at %d differs in its two byte orders", at)
+			}
+		}
+		size := binary.LittleEndian.Uint32(d[132:])
+		little := pathTable(volume, binary.LittleEndian.Uint32(d[140:]), size, binary.LittleEndian)
+		if big := pathTable(volume, binary.BigEndian.Uint32(d[148:]), size, binary.BigEndian); !slices.Equal(little, big) {
+			t.Error("the two path tables differ")
+		}
+		if len(little) != 1+310+4 {
+			t.Errorf("the path table has %d folders", len(little))
+		}
+		for i, f := range little {
+			folder := volume[int(f.block)*iso9660.Sector:]
+			self, parent := record(folder), record(folder[folder[0]:])
+			if self.block != f.block || self.name != "\x00" || parent.name != "\x01" || f.parent < 1 || f.parent > i+1 || parent.block != little[f.parent-1].block {
+				t.Fatalf("folder %d, %q: %+v; its entries say %+v and %+v", i+1, f.name, f, self, parent)
+			}
+			if i > 0 && !has(volume, parent, f) {
+				t.Errorf("folder %d, %q, is not in its parent", i+1, f.name)
+			}
+		}
+	}
+	catalogue := image[int(binary.LittleEndian.Uint32(image[17*iso9660.Sector+71:]))*iso9660.Sector:]
+	var sum uint16
+	for i := 0; i < 32; i += 2 {
+		sum += binary.LittleEndian.Uint16(catalogue[i:])
+	}
+	if sum != 0 {
+		t.Errorf("the words of El Torito's first entry add up to %#x", sum)
+	}
+	if pad := layout.Size - layout.EFI.End(); pad < 150*iso9660.Sector+v.Tail || bytes.ContainsFunc(image[layout.EFI.End():], func(r rune) bool { return r != 0 }) {
+		t.Errorf("%d bytes of padding", pad)
+	}
+}
+
+// folder is an entry of a path table (ECMA-119 9.4) or of a folder (9.1).
+type folder struct {
+	name   string
+	block  uint32
+	bytes  uint32
+	parent int
+}
+
+func pathTable(volume []byte, block, size uint32, order binary.ByteOrder) []folder {
+	var list []folder
+	b := volume[block*iso9660.Sector:][:size]
+	for len(b) > 0 {
+		n := int(b[0])
+		list = append(list, folder{name: string(b[8 : 8+n]), block: order.Uint32(b[2:]), parent: int(order.Uint16(b[6:]))})
+		b = b[8+n+n%2:]
+	}
+	return list
+}
+
+func record(b []byte) folder {
+	return folder{name: string(b[33 : 33+int(b[32])]), block: binary.LittleEndian.Uint32(b[2:]), bytes: binary.LittleEndian.Uint32(b[10:])}
+}
+
+// has says whether a folder has the entry, and its entries are in order.
+func has(volume []byte, parent, want folder) bool {
+	found, last := false, ""
+	b := volume[parent.block*iso9660.Sector:][:parent.bytes]
+	for at := 0; at < len(b); {
+		if b[at] == 0 {
+			at = (at/iso9660.Sector + 1) * iso9660.Sector
+			continue
+		}
+		r := record(b[at:])
+		found = found || r.name == want.name && r.block == want.block
+		if name, _, _ := strings.Cut(r.name, "."); name < last {
+			return false
+		} else {
+			last = name
+		}
+		at += int(b[at])
+	}
+	return found
 }
 
 // Alignment is what a file asks for.

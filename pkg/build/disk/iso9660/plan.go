@@ -1,7 +1,6 @@
 package iso9660
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -183,7 +182,7 @@ func (p *plan) list(root *node) {
 		n := p.folders[i]
 		n.number = i + 1
 		slices.SortFunc(n.kids, func(a, b *node) int {
-			return cmp.Or(strings.Compare(sortable(a.id), sortable(b.id)), strings.Compare(a.name, b.name))
+			return strings.Compare(sortable(a.id), sortable(b.id))
 		})
 		for _, k := range n.kids {
 			if k.folder {

@@ -43,7 +43,7 @@ func pieces(size int64) []piece {
 	mixed := append(random(2, 40_000), text[:400_000]...)
 	return []piece{
 		{0, random(1, 3*mib+5)}, {8 * mib, text}, {12*mib + 512, mixed}, {16 * mib, make([]byte, 2*mib)},
-		{20*mib - 1, []byte{1}}, {(size / 2) &^ 511, text[:100]}, {size - 512, random(3, 512)},
+		{20*mib - 1, []byte{1}}, {20 * mib, []byte("bee")}, {20*mib + 3, make([]byte, 9)}, {(size / 2) &^ 511, text[:100]}, {size - 512, random(3, 512)},
 	}
 }
 

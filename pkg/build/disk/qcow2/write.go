@@ -151,7 +151,8 @@ func (w *Writer) tables(p plan) []byte {
 
 // WriteAt writes bytes of the disk. Where the Map has nothing, all must be zeros.
 func (w *Writer) WriteAt(p []byte, off int64) (int, error) {
-	// Clusters that lie one behind the other in both go in one piece.
+	// Clusters that lie one behind the other on the disk do so in the image, and go
+	// in one piece.
 	var from, to int // of p
 	var at int64     // in the image
 	flush := func() error {
@@ -169,7 +170,7 @@ func (w *Writer) WriteAt(p []byte, off int64) (int, error) {
 			if !bytes.Equal(part, zeros[:len(part)]) {
 				return errors.New("make qcow2 image: the disk has other bytes now than when it was mapped; did a file change?")
 			}
-		case from < to && begin == to && here == at+int64(to-from):
+		case from < to && begin == to:
 			to += len(part)
 		default:
 			if err := flush(); err != nil {
