@@ -33,8 +33,8 @@ func Devices(root fs.FS) ([]Device, error) {
 	return devicesOf(root, buses)
 }
 
-// networkBuses are the buses that network cards are on.
-var networkBuses = []string{"virtio", "pci", "vmbus", "xen"}
+// earlyBuses are the buses that network cards are on, and most disks.
+var earlyBuses = []string{"virtio", "pci", "vmbus", "xen"}
 
 // treeBus is the bus of what a device tree has, which is below treeDir.
 const (
@@ -42,15 +42,14 @@ const (
 	treeDir = "sys/firmware/devicetree/base"
 )
 
-// NetworkDevices lists the network cards alone, without a look at anything
-// that cannot be one.
-func NetworkDevices(root fs.FS) ([]Device, error) {
-	buses := networkBuses
+// earlyDevices lists what is on the buses of network cards, those first, then
+// disks.
+func earlyDevices(root fs.FS) ([]Device, error) {
+	buses := earlyBuses
 	if _, err := fs.Stat(root, treeDir); err == nil {
 		buses = append(slices.Clone(buses), treeBus)
 	}
-	list, err := devicesOf(root, buses)
-	return slices.DeleteFunc(list, func(d Device) bool { return !isNetwork(d.Modalias) }), err
+	return devicesOf(root, buses)
 }
 
 func devicesOf(root fs.FS, buses []string) ([]Device, error) {

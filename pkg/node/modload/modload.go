@@ -34,7 +34,7 @@ type Service struct {
 	Root   string // directory that holds sys, lib and run: "/"
 	Loader *Loader
 	Out    io.Writer
-	Events interface{ Next() (Uevent, error) } // nil: none are served
+	Events Events // nil: none are served
 
 	MountEFI func() []error // mounts the firmware's variables, once their file system is in; nil: they are not mounted
 
@@ -46,6 +46,13 @@ type Service struct {
 	hints   *kmod.Hints
 	orphans map[string]modstate.Orphan // by device
 	told    map[string]bool            // failures that were logged
+}
+
+// Events are the kernel's, in their order. An error that is ErrOverrun says that
+// some were lost.
+type Events interface {
+	Next() (Uevent, error)                   // waits
+	Pending() (u Uevent, ok bool, err error) // does not: ok is false where none is there
 }
 
 // Run does the first pass, says that it is ready, and serves uevents until
@@ -81,23 +88,72 @@ func (s *Service) Run(ctx context.Context) error {
 
 // firstPass loads for everything that is there, then what is loaded anyway.
 func (s *Service) firstPass() {
-	cards, err := NetworkDevices(s.fsys)
+	near, err := earlyDevices(s.fsys)
 	if err != nil {
 		s.logf("%v", err)
 	}
-	s.serve(cards, false)
+	first := len(near)
+	if i := slices.IndexFunc(near, func(d Device) bool { return !isNetwork(d.Modalias) }); i >= 0 {
+		first = i
+	}
+	s.serve(near[:first], false)
 	if s.Yield != nil {
 		s.Yield()
 	}
-	s.scan()
+	// Disks take long to answer: theirs begin before everything else is looked for.
+	// The look at every device below waits for them, and judges.
 	var wg sync.WaitGroup
+	for _, d := range near[first:] {
+		for _, name := range s.Loader.Index.Lookup(d.Modalias) {
+			wg.Go(func() { s.Loader.Load(name, d.Modalias, true) }) // the error comes again there
+		}
+	}
+	s.scan()
 	for _, name := range s.always() {
 		wg.Go(func() { s.load(name, "always") })
 	}
 	wg.Wait()
 	s.mountEFI()
-	// Buses appear as their drivers load: look once more.
-	s.scan()
+	// Buses appear as their drivers load, and their devices with them.
+	s.catchUp()
+}
+
+// catchUp serves what appeared since the service began to listen, and what that
+// makes appear, until nothing is left. The kernel tells of each, which costs a
+// fraction of another look at every device.
+func (s *Service) catchUp() {
+	if s.Events == nil {
+		s.scan()
+		return
+	}
+	for {
+		var fresh []Device
+		for {
+			u, ok, err := s.Events.Pending()
+			if err != nil {
+				if !errors.Is(err, ErrOverrun) {
+					s.logf("%v: look at every device again", err)
+				}
+				s.scan()
+				if fresh = nil; !errors.Is(err, ErrOverrun) {
+					return // Run meets it again
+				}
+				continue
+			}
+			if !ok {
+				break
+			}
+			if u.Action == "add" && u.Modalias != "" {
+				fresh = append(fresh, Device{Path: u.Path, Modalias: u.Modalias})
+			} else {
+				s.event(u)
+			}
+		}
+		if len(fresh) == 0 {
+			return
+		}
+		s.serve(fresh, true) // looks whether they are bound meanwhile
+	}
 }
 
 // The firmware's variables, where UEFI started the machine, and the module of

@@ -42,9 +42,9 @@ func TestNetworkCardOfADeviceTree(t *testing.T) {
 		"sys/bus/platform/devices/fd580000.ethernet/modalias": {Data: []byte(genet + "\n")},
 		"sys/bus/platform/devices/fe201000.serial/modalias":   {Data: []byte("of:NserialT(null)Carm,pl011\n")},
 	}
-	cards, err := NetworkDevices(root)
-	if err != nil || len(cards) != 1 || cards[0].Modalias != genet {
-		t.Errorf("network cards: %+v, %v", cards, err)
+	early, err := earlyDevices(root)
+	if err != nil || len(early) != 2 || early[0].Modalias != genet {
+		t.Errorf("looked at first: %+v, %v", early, err)
 	}
 	all, err := Devices(root)
 	if err != nil || len(all) != 2 || all[0].Modalias != genet {
@@ -54,8 +54,8 @@ func TestNetworkCardOfADeviceTree(t *testing.T) {
 		t.Error("the wrong devices of a tree are useless without a driver")
 	}
 	delete(root, treeDir+"/model")
-	if cards, err := NetworkDevices(root); err != nil || len(cards) != 0 {
-		t.Errorf("without a tree nobody looks at the platform bus: %+v, %v", cards, err)
+	if early, err := earlyDevices(root); err != nil || len(early) != 0 {
+		t.Errorf("without a tree the platform bus has no network card: %+v, %v", early, err)
 	}
 }
 
@@ -157,11 +157,24 @@ func TestDevices(t *testing.T) {
 
 // events gives uevents one after another, then errDone.
 type events struct {
-	list []any // Uevent or error
-	each func()
+	pending []any // Uevent or error, for the first pass
+	list    []any // after it
+	each    func()
 }
 
 var errDone = errors.New("done")
+
+func (e *events) Pending() (Uevent, bool, error) {
+	if len(e.pending) == 0 {
+		return Uevent{}, false, nil
+	}
+	next := e.pending[0]
+	e.pending = e.pending[1:]
+	if err, ok := next.(error); ok {
+		return Uevent{}, false, err
+	}
+	return next.(Uevent), true, nil
+}
 
 func (e *events) Next() (Uevent, error) {
 	e.each()
@@ -293,6 +306,42 @@ func TestEvents(t *testing.T) {
 	}
 	if n := len(states[6].Orphans); n != 1 { // it is not in sysfs: its removal was lost
 		t.Errorf("after the overrun: %v", states[6].Orphans)
+	}
+}
+
+// What appears while the first pass loads is served before the service is ready,
+// in the order in which it came; where events were lost, every device is looked
+// at.
+func TestCatchUp(t *testing.T) {
+	disk := Uevent{Action: "add", Path: "devices/pci0000:00/0000:00:09.0", Modalias: "pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01"}
+	nic := Uevent{Action: "add", Path: "devices/pci0000:00/0000:00:0a.0", Modalias: "pci:v0000FFFFd00000001sv00000000sd00000000bc02sc00i00"}
+	k := &kernel{}
+	root := machineRoot(t)
+	var log bytes.Buffer
+	var atReady []string
+	s := &Service{Root: root, Loader: newLoader(t, k, os.DirFS(root), ""), Out: &log, Degraded: func(string) {},
+		Events: &events{pending: []any{Uevent{Action: "change"}, disk, nic, Uevent{Action: "remove", Path: nic.Path}}, each: func() {}}}
+	s.Ready = func() { atReady = slices.Clone(k.order) }
+	if err := s.Run(context.Background()); !errors.Is(err, errDone) {
+		t.Errorf("Run: %v", err)
+	}
+	if !slices.Contains(atReady, "ahci") {
+		t.Errorf("ready before the disk that appeared was served: %v", atReady)
+	}
+	for _, broken := range []error{ErrOverrun, errors.New("no netlink")} {
+		log.Reset()
+		looks := 0
+		s = &Service{Root: root, Loader: newLoader(t, &kernel{}, os.DirFS(root), ""), Out: &log, Ready: func() {}, Degraded: func(string) {},
+			Events: &events{pending: []any{nic, broken}, each: func() { looks++ }}}
+		if err := s.Run(context.Background()); !errors.Is(err, errDone) || looks != 1 {
+			t.Errorf("%v: Run: %v", broken, err)
+		}
+		if st, err := modstate.Read(os.DirFS(root)); err != nil || !st.Complete || len(st.Orphans) != 1 {
+			t.Errorf("%v: %+v, %v", broken, st.Orphans, err)
+		}
+		if strings.Contains(log.String(), "no netlink") != (broken != ErrOverrun) {
+			t.Errorf("%v: it says %q", broken, log.String())
+		}
 	}
 }
 

@@ -66,10 +66,21 @@ func Listen() (*Socket, error) {
 
 // Next waits for the next event of the kernel; what other processes send is
 // passed over. Its error is ErrOverrun where events were lost.
-func (s *Socket) Next() (Uevent, error) {
+func (s *Socket) Next() (Uevent, error) { return s.receive(0) }
+
+// Pending is Next for an event that is there already: ok says whether one was.
+func (s *Socket) Pending() (u Uevent, ok bool, err error) {
+	u, err = s.receive(unix.MSG_DONTWAIT)
+	if errors.Is(err, unix.EAGAIN) {
+		return u, false, nil
+	}
+	return u, err == nil, err
+}
+
+func (s *Socket) receive(flags int) (Uevent, error) {
 	buf := make([]byte, 16<<10)
 	for {
-		n, from, err := unix.Recvfrom(s.fd, buf, 0)
+		n, from, err := unix.Recvfrom(s.fd, buf, flags)
 		switch {
 		case err == unix.EINTR:
 			continue

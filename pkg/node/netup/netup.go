@@ -225,7 +225,9 @@ func (s *service) resync() error {
 		s.addrChanged(a)
 	}
 	for _, l := range links {
-		s.linkChanged(l)
+		if s.nics[l.Index] != nil { // the others were looked at above
+			s.linkChanged(l)
+		}
 	}
 	s.setGateways(routes)
 	s.dirty = true
