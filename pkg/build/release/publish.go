@@ -3,7 +3,6 @@ package release
 import (
 	"cmp"
 	"context"
-	"crypto"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -37,31 +36,30 @@ func Publish(ctx context.Context, getenv func(string) string, out io.Writer) (er
 		return err
 	}
 	var r release
-	var pub crypto.PublicKey
+	who, err := readTrusted(getenv)
+	if err != nil {
+		return err
+	}
 	if c.CosignKey != "" {
 		key, err := sign.Load(c.CosignKey, sign.PasswordFromEnv)
 		if err != nil {
 			return err
 		}
-		r.Signer, pub = key, key.Public()
+		r.Signer = key
+		if who == nil {
+			who = &trusted{by: "the key " + c.CosignKey, key: key.Public()}
+		}
 	} else if c.Keyless != nil {
 		if r.Signer, err = c.Keyless(ctx); err != nil {
 			return err
 		}
-	}
-	keyFile := c.CosignKey
-	if file := getenv(PublicKeyEnv); file != "" {
-		if pub, err = sign.LoadPublic(file); err != nil {
-			return err
-		}
-		keyFile = file
 	}
 	unlock, err := artifact.LockFolder(ctx, images(c), out) // no build changes what is being sent
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	layouts, err := r.collect(ctx, images(c), pub, keyFile, out)
+	layouts, err := r.collect(ctx, images(c), who, out)
 	if err != nil {
 		return err
 	}
@@ -94,7 +92,7 @@ type release struct {
 
 // collect verifies every folder of artifacts and adds its files. It returns the
 // OCI layouts among them.
-func (r *release) collect(ctx context.Context, root string, pub crypto.PublicKey, keyFile string, out io.Writer) (layouts []string, err error) {
+func (r *release) collect(ctx context.Context, root string, who *trusted, out io.Writer) (layouts []string, err error) {
 	folders, err := filepath.Glob(filepath.Join(root, "*", "*", manifest.FileName))
 	if err != nil {
 		return nil, err
@@ -104,7 +102,7 @@ func (r *release) collect(ctx context.Context, root string, pub crypto.PublicKey
 		if strings.HasPrefix(filepath.Base(dir), ".") {
 			continue // of a build that was killed; the next one takes it away
 		}
-		if err := verifyFolder(ctx, dir, pub, keyFile, out); err != nil {
+		if err := verifyFolder(ctx, dir, who, out); err != nil {
 			return nil, fmt.Errorf("publish: %s is not what it should be, and nothing was sent: %w", dir, err)
 		}
 		m, err := r.add(ctx, root, dir)

@@ -6,7 +6,6 @@ package release
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -20,29 +19,23 @@ import (
 	"github.com/bee-os/bee/pkg/build/oci"
 	"github.com/bee-os/bee/pkg/build/paramblock"
 	"github.com/bee-os/bee/pkg/build/publish"
-	"github.com/bee-os/bee/pkg/build/sign"
 	"github.com/bee-os/bee/pkg/build/verify"
 )
 
-// PublicKeyEnv names the file of the key that signatures are held against.
-const PublicKeyEnv = "BEE_COSIGN_PUB"
-
 // Verify checks a folder images/<family>/<arch>/, or an image in a registry
 // (registry/repository:tag or @sha256:…), against the key that BEE_COSIGN_PUB
-// names. Without a key a folder is held against its own lists alone, which the
-// report says; an image of a registry is refused.
+// names, or the identity of BEE_CERTIFICATE_IDENTITY. Without either a folder is
+// held against its own lists alone, which the report says; an image of a registry
+// is refused.
 func Verify(ctx context.Context, getenv func(string) string, target string, out io.Writer) error {
-	var key crypto.PublicKey
-	if file := getenv(PublicKeyEnv); file != "" {
-		var err error
-		if key, err = sign.LoadPublic(file); err != nil {
-			return err
-		}
+	who, err := readTrusted(getenv)
+	if err != nil {
+		return err
 	}
 	fi, err := os.Stat(target)
 	switch {
 	case err == nil && fi.IsDir():
-		return verifyFolder(ctx, target, key, getenv(PublicKeyEnv), out)
+		return verifyFolder(ctx, target, who, out)
 	case err == nil:
 		return fmt.Errorf("verify %s: it is a file; name the folder that it lies in, which has its manifest", target)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -54,25 +47,21 @@ func Verify(ctx context.Context, getenv func(string) string, target string, out 
 	if err != nil {
 		return err
 	}
-	return verifyImage(ctx, publish.Registry{PlainHTTP: config.PlainHTTP, Progress: out}, target, key, out)
+	return verifyImage(ctx, publish.Registry{PlainHTTP: config.PlainHTTP, Progress: out}, target, who, out)
 }
 
-func verifyFolder(ctx context.Context, dir string, key crypto.PublicKey, keyFile string, out io.Writer) error {
+func verifyFolder(ctx context.Context, dir string, who *trusted, out io.Writer) error {
 	c := verify.Config{Dir: dir, Block: func(block []byte) (string, error) {
 		words, err := paramblock.Parse(block)
 		return paramblock.Line(words), err // what the report says may be logged: no secret is in it
 	}}
-	if key != nil {
+	if who != nil {
 		c.CheckBundle = func(_ context.Context, bundle []byte) (verify.Signature, error) {
-			text, err := sign.VerifyBundle(bundle, key)
+			text, s, err := who.statement(bundle)
 			if err != nil {
 				return verify.Signature{}, err
 			}
-			s, err := sign.ParseStatement(text)
-			if err != nil {
-				return verify.Signature{}, err
-			}
-			signature := verify.Signature{By: "the key " + keyFile, Statement: text}
+			signature := verify.Signature{By: who.by, Statement: text}
 			for _, subject := range s.Subject {
 				signature.Digests = append(signature.Digests, subject.Digest["sha256"])
 			}
@@ -83,11 +72,11 @@ func verifyFolder(ctx context.Context, dir string, key crypto.PublicKey, keyFile
 }
 
 // verifyImage checks who signed an image, then everything in it, by digest.
-func verifyImage(ctx context.Context, r publish.Registry, ref string, key crypto.PublicKey, out io.Writer) error {
-	if key == nil {
-		return fmt.Errorf("verify %s: whoever can write to the registry can change the image, and no key is named that could tell; set %s", ref, PublicKeyEnv)
+func verifyImage(ctx context.Context, r publish.Registry, ref string, who *trusted, out io.Writer) error {
+	if who == nil {
+		return fmt.Errorf("verify %s: whoever can write to the registry can change the image, and nobody is named whose signature could tell; %s", ref, howToName)
 	}
-	immutable, err := r.Verify(ctx, ref, key)
+	immutable, err := who.image(ctx, r, ref)
 	if err != nil {
 		return err
 	}

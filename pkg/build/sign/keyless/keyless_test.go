@@ -21,6 +21,7 @@ import (
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/sandbox"
 	"github.com/bee-os/bee/pkg/build/sign"
+	"github.com/bee-os/bee/pkg/build/sign/keyless/sigstoretest"
 )
 
 var openBox = sync.OnceValues(func() (*sandbox.Sandbox, error) {
@@ -52,19 +53,27 @@ func put(t *testing.T, dir, name string, text []byte) {
 	}
 }
 
-// trustedRoot is whom cosign believes, in Sigstore's form
-// (protobuf-specs, protos/sigstore_trustroot.proto).
-func (f *fake) trustedRoot() []byte {
-	der := check(x509.MarshalPKIXPublicKey(f.rekor.Public()))(f.t)
-	id := sha256.Sum256(der)
-	since := map[string]string{"start": "2020-01-01T00:00:00Z"}
-	return check(json.Marshal(map[string]any{
-		"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
-		"tlogs": []any{map[string]any{"baseUrl": "https://fake.rekor", "hashAlgorithm": "SHA2_256", "logId": map[string]any{"keyId": id[:]},
-			"publicKey": map[string]any{"rawBytes": der, "keyDetails": "PKIX_ECDSA_P256_SHA_256", "validFor": since}}},
-		"certificateAuthorities": []any{map[string]any{"subject": map[string]string{"commonName": "fake fulcio", "organization": "bee"}, "uri": "https://fake.fulcio", "validFor": since,
-			"certChain": map[string]any{"certificates": []any{map[string]any{"rawBytes": f.root.Raw}}}}},
-	}))(f.t)
+func newFake(t *testing.T) *sigstoretest.Sigstore { return sigstoretest.New(t) }
+
+// trust is to believe the servers, and to expect who has the good token.
+func trust(t *testing.T, f *sigstoretest.Sigstore) Trust {
+	t.Helper()
+	return check(ParseTrust(f.TrustedRoot(), sigstoretest.Identity, sigstoretest.Issuer))(t)
+}
+
+func signer(t *testing.T, f *sigstoretest.Sigstore) *Signer {
+	t.Helper()
+	return check(New(t.Context(), Config{Token: sigstoretest.Token, Fulcio: f.URL, Rekor: f.URL}))(t)
+}
+
+func check[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
 }
 
 // cosign checks everything about a bundle but the certificate's SCT, which a
@@ -74,17 +83,17 @@ func TestCosignTakesBundle(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "blob", []byte("an image\n"))
 	put(t, dir, "tampered", []byte("an imagE\n"))
-	put(t, dir, "root.json", f.trustedRoot())
-	put(t, dir, "stranger.json", newFake(t).trustedRoot())
-	put(t, dir, "bundle.json", check(f.signer(t).File(t.Context(), "blob", sha256.Sum256([]byte("an image\n"))))(t))
+	put(t, dir, "root.json", f.TrustedRoot())
+	put(t, dir, "stranger.json", newFake(t).TrustedRoot())
+	put(t, dir, "bundle.json", check(signer(t, f).File(t.Context(), "blob", sha256.Sum256([]byte("an image\n"))))(t))
 	for _, c := range []struct{ root, identity, blob, want string }{
-		{"root.json", identity, "blob", ""},
-		{"root.json", identity, "tampered", "digest"},
-		{"root.json", identity + "x", "blob", "identit"},
-		{"stranger.json", identity, "blob", "verify"},
+		{"root.json", sigstoretest.Identity, "blob", ""},
+		{"root.json", sigstoretest.Identity, "tampered", "digest"},
+		{"root.json", sigstoretest.Identity + "x", "blob", "identit"},
+		{"stranger.json", sigstoretest.Identity, "blob", "verify"},
 	} {
 		err := cosign(t, dir, "verify-blob", "--bundle", "bundle.json", "--new-bundle-format", "--trusted-root", c.root, "--insecure-ignore-sct",
-			"--certificate-identity", c.identity, "--certificate-oidc-issuer", issuer, c.blob)
+			"--certificate-identity", c.identity, "--certificate-oidc-issuer", sigstoretest.Issuer, c.blob)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -96,18 +105,18 @@ func TestCosignTakesBundle(t *testing.T) {
 func TestCosignTakesImagePromise(t *testing.T) {
 	f := newFake(t)
 	dir := t.TempDir()
-	s := check(f.signer(t).Image(t.Context(), "registry.example/bee", "sha256:"+strings.Repeat("ab", 32)))(t)
+	s := check(signer(t, f).Image(t.Context(), "registry.example/bee", "sha256:"+strings.Repeat("ab", 32)))(t)
 	put(t, dir, "payload", s.Payload)
 	put(t, dir, "tampered", append(s.Payload, ' '))
-	put(t, dir, "root.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.root.Raw}))
-	put(t, dir, "rekor.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: check(x509.MarshalPKIXPublicKey(f.rekor.Public()))(t)}))
+	put(t, dir, "root.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Root.Raw}))
+	put(t, dir, "rekor.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: check(x509.MarshalPKIXPublicKey(f.Rekor()))(t)}))
 	put(t, dir, "bundle.json", check(json.Marshal(map[string]any{
 		"base64Signature": s.Annotations[sign.ImageAnnotation],
 		"cert":            base64.StdEncoding.EncodeToString([]byte(s.Annotations["dev.sigstore.cosign/certificate"])),
 		"rekorBundle":     json.RawMessage(s.Annotations["dev.sigstore.cosign/bundle"]),
 	}))(t))
 	for blob, good := range map[string]bool{"payload": true, "tampered": false} {
-		err := cosign(t, dir, "verify-blob", "--bundle", "bundle.json", "--insecure-ignore-sct", "--offline", "--certificate-identity", identity, "--certificate-oidc-issuer", issuer, blob)
+		err := cosign(t, dir, "verify-blob", "--bundle", "bundle.json", "--insecure-ignore-sct", "--offline", "--certificate-identity", sigstoretest.Identity, "--certificate-oidc-issuer", sigstoretest.Issuer, blob)
 		if (err == nil) != good {
 			t.Errorf("%s: %v", blob, err)
 		}
@@ -120,17 +129,18 @@ func TestCosignTakesImagePromise(t *testing.T) {
 func TestVerify(t *testing.T) {
 	f := newFake(t)
 	digest := sha256.Sum256([]byte("x"))
-	bundle := check(f.signer(t).File(t.Context(), "x", digest))(t)
-	text := check(Verify(bundle, f.trust()))(t)
+	bundle := check(signer(t, f).File(t.Context(), "x", digest))(t)
+	text := check(Verify(bundle, trust(t, f)))(t)
 	if s := check(sign.ParseStatement(text))(t); !s.Covers("x", digest) {
 		t.Errorf("%s", text)
 	}
-	other := check(f.signer(t).File(t.Context(), "y", digest))(t)
+	other := check(signer(t, f).File(t.Context(), "y", digest))(t)
 	change := func(change func(b, other *sign.Bundle)) []byte {
 		b, o := check(sign.Parse(bundle))(t), check(sign.Parse(other))(t)
 		change(b, o)
 		return check(b.Marshal())(t)
 	}
+	elsewhere := newFake(t)
 	stranger := check(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	for want, c := range map[string]struct {
 		bundle []byte
@@ -138,8 +148,10 @@ func TestVerify(t *testing.T) {
 	}{
 		"expected was \"somebody":         {bundle, func(t *Trust) { t.Identity = "somebody else" }},
 		"expected was \"https://other":    {bundle, func(t *Trust) { t.Issuer = "https://other.example" }},
-		"of another log":                  {bundle, func(t *Trust) { t.Rekor = stranger.Public() }},
-		"unknown authority":               {bundle, func(t *Trust) { t.Roots = x509.NewCertPool() }},
+		"of another log":                  {bundle, func(t *Trust) { t.Logs[0].Key = stranger.Public() }},
+		"unknown authority":               {bundle, func(t *Trust) { t.Authorities[0].Root = elsewhere.Root }},
+		"the log is not believed":         {bundle, func(t *Trust) { t.Logs[0].Valid.End = time.Unix(1e9, 0) }},
+		"fake fulcio is not believed":     {bundle, func(t *Trust) { t.Authorities[0].Valid.Start = time.Unix(4e9, 0) }},
 		"needs":                           {bundle, func(t *Trust) { t.Identity = "" }},
 		"about something else":            {change(func(b, o *sign.Bundle) { b.Material.Entries = o.Material.Entries }), nil},
 		"is about something else":         {change(func(b, o *sign.Bundle) { b.Envelope = o.Envelope }), nil},
@@ -151,7 +163,7 @@ func TestVerify(t *testing.T) {
 		"not one entry":                   {change(func(b, o *sign.Bundle) { b.Material.Entries = nil }), nil},
 		"parse certificate":               {change(func(b, o *sign.Bundle) { b.Material.Certificate.Raw = []byte{1} }), nil},
 	} {
-		trust := f.trust()
+		trust := trust(t, f)
 		if c.trust != nil {
 			c.trust(&trust)
 		}
@@ -159,15 +171,34 @@ func TestVerify(t *testing.T) {
 			t.Errorf("want an error about %q, got %v", want, err)
 		}
 	}
-	if _, err := sign.VerifyBundle(bundle, f.rekor.Public()); err == nil || !strings.Contains(err.Error(), "keyless") {
+	if _, err := sign.VerifyBundle(bundle, f.Rekor()); err == nil || !strings.Contains(err.Error(), "keyless") {
 		t.Error(err)
+	}
+}
+
+// What is no trust root is refused, before anything is held against it.
+func TestParseTrust(t *testing.T) {
+	good := newFake(t).TrustedRoot()
+	for text, want := range map[string]string{
+		"":            "parse",
+		"{}":          "names no",
+		`{"tlogs":7}`: "parse",
+		strings.Replace(string(good), `"certificates":[{"rawBytes":"MII`, `"certificates":[{"rawBytes":"AII`, 1):                                                 "parse",
+		strings.Replace(string(good), `"publicKey":{"keyDetails":"PKIX_ECDSA_P256_SHA_256","rawBytes":"MFk`, `"publicKey":{"keyDetails":"?","rawBytes":"AFk`, 1): "no log",
+	} {
+		if _, err := ParseTrust([]byte(text), sigstoretest.Identity, sigstoretest.Issuer); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.80q: %v, want %q", text, err, want)
+		}
+	}
+	if _, err := ParseTrust(good, "", sigstoretest.Issuer); err == nil {
+		t.Error("nobody is expected, and everybody would do")
 	}
 }
 
 // A certificate that was not good when it signed is refused, whatever it is now.
 func TestVerifyTime(t *testing.T) {
 	f := newFake(t)
-	s := f.signer(t)
+	s := signer(t, f)
 	s.now = func() time.Time { return s.leaf.NotAfter.Add(time.Second) }
 	if _, err := s.File(t.Context(), "x", sha256.Sum256(nil)); err == nil || !strings.Contains(err.Error(), "certificate ended") {
 		t.Error(err)
@@ -179,8 +210,8 @@ func TestVerifyTime(t *testing.T) {
 	s.now = time.Now
 	b := check(sign.Parse(check(s.File(t.Context(), "x", sha256.Sum256(nil)))(t)))(t)
 	b.Material.Entries[0].Time = "4000000000"
-	b.Material.Entries[0].Promise.Timestamp = f.signed(check(promised(b.Material.Entries[0]))(t))
-	if _, err := Verify(check(b.Marshal())(t), f.trust()); err == nil || !strings.Contains(err.Error(), "expired") {
+	b.Material.Entries[0].Promise.Timestamp = f.Signed(check(promised(b.Material.Entries[0]))(t))
+	if _, err := Verify(check(b.Marshal())(t), trust(t, f)); err == nil || !strings.Contains(err.Error(), "expired") {
 		t.Error(err)
 	}
 }
@@ -193,7 +224,7 @@ func TestAmbientToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := check(New(t.Context(), c))(t)
-	if _, err := Verify(check(s.File(t.Context(), "x", sha256.Sum256(nil)))(t), f.trust()); err != nil {
+	if _, err := Verify(check(s.File(t.Context(), "x", sha256.Sum256(nil)))(t), trust(t, f)); err != nil {
 		t.Error(err)
 	}
 	c.RequestBearer = "a wrong secret"
@@ -215,38 +246,38 @@ func TestAmbientToken(t *testing.T) {
 
 func TestServersFail(t *testing.T) {
 	f := newFake(t)
-	s := f.signer(t)
+	s := signer(t, f)
 	s.client.wait = time.Millisecond
 	file := func() error {
 		_, err := s.File(t.Context(), "x", sha256.Sum256(nil))
 		return err
 	}
-	f.fail, f.asked = 3, 0
-	if err := file(); err != nil || f.asked != 4 {
-		t.Errorf("%v, asked %d times", err, f.asked)
+	f.Fail, f.Asked = 3, 0
+	if err := file(); err != nil || f.Asked != 4 {
+		t.Errorf("%v, asked %d times", err, f.Asked)
 	}
-	f.fail, f.asked = 9, 0
-	if err := file(); err == nil || !strings.Contains(err.Error(), "503") || f.asked != 4 {
-		t.Errorf("%v, asked %d times", err, f.asked)
+	f.Fail, f.Asked = 9, 0
+	if err := file(); err == nil || !strings.Contains(err.Error(), "503") || f.Asked != 4 {
+		t.Errorf("%v, asked %d times", err, f.Asked)
 	}
-	f.fail = 0
+	f.Fail = 0
 	for want, wrong := range map[string]func(map[string]any){
 		"about something else": func(e map[string]any) { e["body"] = []byte(`{"apiVersion":"0.0.1","kind":"dsse"}`) },
 		"no name":              func(e map[string]any) { e["logID"] = "x" },
 		"no proof":             func(e map[string]any) { delete(e, "verification") },
 		"parse the answer":     func(e map[string]any) { e["logIndex"] = "x" },
 	} {
-		f.wrong = wrong
+		f.Wrong = wrong
 		if err := file(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error about %q, got %v", want, err)
 		}
 	}
-	f.asked = 0
-	if _, err := New(t.Context(), Config{Token: "another-token", Fulcio: f.URL, Rekor: f.URL}); err == nil || !strings.Contains(err.Error(), "400") || strings.Contains(err.Error(), "another-token") || f.asked != 1 {
-		t.Errorf("%v, asked %d times", err, f.asked)
+	f.Asked = 0
+	if _, err := New(t.Context(), Config{Token: "another-token", Fulcio: f.URL, Rekor: f.URL}); err == nil || !strings.Contains(err.Error(), "400") || strings.Contains(err.Error(), "another-token") || f.Asked != 1 {
+		t.Errorf("%v, asked %d times", err, f.Asked)
 	}
 	for _, address := range []string{"http://fulcio.example", "fulcio.example", "ftp://localhost"} {
-		if _, err := New(t.Context(), Config{Token: token, Fulcio: address, Rekor: f.URL}); err == nil || !strings.Contains(err.Error(), "https://") {
+		if _, err := New(t.Context(), Config{Token: sigstoretest.Token, Fulcio: address, Rekor: f.URL}); err == nil || !strings.Contains(err.Error(), "https://") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -258,10 +289,19 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	trust := Trust{Roots: x509.NewCertPool(), Rekor: key.Public(), Identity: identity, Issuer: issuer}
+	trust := Trust{Authorities: []Authority{{Root: &x509.Certificate{}}}, Logs: []Log{{Key: key.Public()}}, Identity: sigstoretest.Identity, Issuer: sigstoretest.Issuer}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if got, err := Verify(text, trust); err == nil {
 			t.Errorf("%q came out of a bundle that nobody signed", got)
+		}
+	})
+}
+
+func FuzzParseTrust(f *testing.F) {
+	f.Add([]byte(`{"tlogs":[{"publicKey":{"rawBytes":"AA==","validFor":{"start":"2020-01-01T00:00:00Z"}}}],"certificateAuthorities":[{"certChain":{"certificates":[{"rawBytes":"AA=="}]}}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if trust, err := ParseTrust(text, "somebody", "somewhere"); err == nil && (len(trust.Logs) == 0 || len(trust.Authorities) == 0) {
+			t.Errorf("%q is a trust root", text)
 		}
 	})
 }

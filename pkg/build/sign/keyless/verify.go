@@ -1,9 +1,6 @@
 package keyless
 
 import (
-	"bytes"
-	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
@@ -22,15 +19,6 @@ var (
 	oidIssuerOld = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 1}
 )
 
-// Trust is whom to believe and whom to expect. Every field is needed.
-type Trust struct {
-	Roots         *x509.CertPool   // of Fulcio
-	Intermediates *x509.CertPool   // may be nil
-	Rekor         crypto.PublicKey // of the log
-	Identity      string           // of the signer: an e-mail address or a URI, whole
-	Issuer        string           // of the signer's token
-}
-
 // Verify checks a bundle that a certificate signed: that Rekor's key promised
 // the entry, that the entry is about this signature and certificate, that the
 // certificate was good at the entry's time and is for the expected identity, and
@@ -40,8 +28,8 @@ type Trust struct {
 // (the inclusion proof) and that the certificate was published (its SCT) are not
 // checked here; `cosign verify-blob` does both.
 func Verify(bundle []byte, t Trust) (statement []byte, err error) {
-	if t.Roots == nil || t.Rekor == nil || t.Identity == "" || t.Issuer == "" {
-		return nil, errors.New("verify bundle: keyless needs Fulcio's roots, Rekor's key, an identity and an issuer to expect")
+	if err := t.check(); err != nil {
+		return nil, fmt.Errorf("verify bundle: %w", err)
 	}
 	b, err := sign.Parse(bundle)
 	if err != nil {
@@ -62,7 +50,7 @@ func Verify(bundle []byte, t Trust) (statement []byte, err error) {
 	if err := checkDSSE(entry.Body, b.Envelope, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})); err != nil {
 		return nil, fmt.Errorf("verify bundle: %w", err)
 	}
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: t.Roots, Intermediates: t.Intermediates, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}}); err != nil {
+	if err := t.chain(leaf, at); err != nil {
 		return nil, fmt.Errorf("verify bundle: %w", err)
 	}
 	if err := t.checkIdentity(leaf); err != nil {
@@ -82,22 +70,23 @@ func (t Trust) checkEntry(e sign.LogEntry) (time.Time, error) {
 	if e.Promise == nil {
 		return time.Time{}, errors.New("the entry has no promise of Rekor")
 	}
-	der, err := x509.MarshalPKIXPublicKey(t.Rekor)
+	log, err := t.log(e.LogID.KeyID)
 	if err != nil {
 		return time.Time{}, err
-	}
-	if id := sha256.Sum256(der); !bytes.Equal(e.LogID.KeyID, id[:]) {
-		return time.Time{}, errors.New("the entry is of another log")
 	}
 	text, err := promised(e)
 	if err != nil {
 		return time.Time{}, err
 	}
-	if err := sign.Verify(t.Rekor, text, e.Promise.Timestamp); err != nil {
+	if err := sign.Verify(log.Key, text, e.Promise.Timestamp); err != nil {
 		return time.Time{}, fmt.Errorf("check the promise of Rekor: %w", err)
 	}
-	_, at, err := numbers(e)
-	return time.Unix(at, 0), err
+	_, seconds, err := numbers(e)
+	at := time.Unix(seconds, 0)
+	if err == nil && !log.Valid.has(at) {
+		err = fmt.Errorf("the log is not believed for %s, when the entry was made", at.UTC().Format(time.RFC3339))
+	}
+	return at, err
 }
 
 // checkIdentity compares the whole identity and the whole issuer.

@@ -1,6 +1,9 @@
-package keyless
+// Package sigstoretest is a Sigstore for tests: Fulcio, Rekor and GitHub's giver of
+// tokens on this machine. Only tests import it.
+package sigstoretest
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -24,23 +27,32 @@ import (
 	"github.com/bee-os/bee/pkg/build/sign"
 )
 
+// What the servers believe: the one token that is good, and whose it is.
 const (
-	identity = "https://example.org/bee/.ci/release@refs/heads/main"
-	issuer   = "https://token.example.org"
-	token    = "the.identity.token"
+	Identity = "urn:example:bee:release"
+	Issuer   = "urn:example:tokens"
+	Token    = "the.Identity.token"
 )
 
-// fake is Fulcio, Rekor and GitHub's giver of tokens in one.
-type fake struct {
+// Extensions of Fulcio's certificates that name the token's Issuer, now and as it
+// was (fulcio, docs/oid-info.md).
+var (
+	oidIssuer    = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 8}
+	oidIssuerOld = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 1}
+)
+
+// Sigstore is all the servers in one, at its URL.
+type Sigstore struct {
 	*httptest.Server
+	Root  *x509.Certificate          // of Fulcio
+	Fail  int                        // so many requests are answered with 503
+	Asked int                        // requests
+	Wrong func(entry map[string]any) // changes Rekor's answer; nil: nothing does
+
 	t       *testing.T
 	ca      *ecdsa.PrivateKey
-	root    *x509.Certificate
 	rekor   *ecdsa.PrivateKey
 	entries int
-	fail    int // so many requests are answered with 503
-	asked   int
-	wrong   func(entry map[string]any) // changes Rekor's answer
 }
 
 func check[T any](v T, err error) func(*testing.T) T {
@@ -53,20 +65,21 @@ func check[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-func newFake(t *testing.T) *fake {
+// New starts the servers, which end with the test.
+func New(t *testing.T) *Sigstore {
 	t.Helper()
-	f := &fake{t: t, ca: check(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t), rekor: check(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)}
+	f := &Sigstore{t: t, ca: check(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t), rekor: check(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "fake fulcio"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	f.root = check(x509.ParseCertificate(check(x509.CreateCertificate(rand.Reader, template, template, f.ca.Public(), f.ca))(t)))(t)
+	f.Root = check(x509.ParseCertificate(check(x509.CreateCertificate(rand.Reader, template, template, f.ca.Public(), f.ca))(t)))(t)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /token", f.token)
 	mux.HandleFunc("POST /api/v2/signingCert", f.fulcio)
 	mux.HandleFunc("POST /api/v1/log/entries", f.log)
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.asked++
-		if f.fail > 0 {
-			f.fail--
+		f.Asked++
+		if f.Fail > 0 {
+			f.Fail--
 			http.Error(w, "busy", http.StatusServiceUnavailable)
 			return
 		}
@@ -76,34 +89,41 @@ func newFake(t *testing.T) *fake {
 	return f
 }
 
-func (f *fake) trust() Trust {
-	pool := x509.NewCertPool()
-	pool.AddCert(f.root)
-	return Trust{Roots: pool, Rekor: f.rekor.Public(), Identity: identity, Issuer: issuer}
+// Rekor is the log's key.
+func (f *Sigstore) Rekor() crypto.PublicKey { return f.rekor.Public() }
+
+// TrustedRoot is whom to believe, in Sigstore's form (protobuf-specs,
+// protos/sigstore_trustroot.proto).
+func (f *Sigstore) TrustedRoot() []byte {
+	der := check(x509.MarshalPKIXPublicKey(f.rekor.Public()))(f.t)
+	id := sha256.Sum256(der)
+	since := map[string]string{"start": "2020-01-01T00:00:00Z"}
+	return check(json.Marshal(map[string]any{
+		"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+		"tlogs": []any{map[string]any{"baseUrl": f.URL, "hashAlgorithm": "SHA2_256", "logId": map[string]any{"keyId": id[:]},
+			"publicKey": map[string]any{"rawBytes": der, "keyDetails": "PKIX_ECDSA_P256_SHA_256", "validFor": since}}},
+		"certificateAuthorities": []any{map[string]any{"subject": map[string]string{"commonName": "fake fulcio", "organization": "bee"}, "uri": f.URL, "validFor": since,
+			"certChain": map[string]any{"certificates": []any{map[string]any{"rawBytes": f.Root.Raw}}}}},
+	}))(f.t)
 }
 
-func (f *fake) signer(t *testing.T) *Signer {
-	t.Helper()
-	return check(New(t.Context(), Config{Token: token, Fulcio: f.URL, Rekor: f.URL}))(t)
-}
-
-func (f *fake) token(w http.ResponseWriter, r *http.Request) {
+func (f *Sigstore) token(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "Bearer the request's bearer" || r.URL.Query().Get("audience") != "sigstore" || r.URL.Query().Get("x") != "y" {
 		http.Error(w, "no", http.StatusForbidden)
 		return
 	}
-	fmt.Fprintf(w, `{"value":%q}`, token)
+	fmt.Fprintf(w, `{"value":%q}`, Token)
 }
 
 // fulcio gives a certificate to the one that holds the token and the key.
-func (f *fake) fulcio(w http.ResponseWriter, r *http.Request) {
+func (f *Sigstore) fulcio(w http.ResponseWriter, r *http.Request) {
 	var q struct {
 		Credentials struct {
 			Token string `json:"oidcIdentityToken"`
 		} `json:"credentials"`
 		Request []byte `json:"certificateSigningRequest"`
 	}
-	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Credentials.Token != token {
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || q.Credentials.Token != Token {
 		http.Error(w, "no such token: "+q.Credentials.Token, http.StatusBadRequest)
 		return
 	}
@@ -118,22 +138,23 @@ func (f *fake) fulcio(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(10 * time.Minute),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}, URIs: []*url.URL{check(url.Parse(identity))(f.t)},
-		ExtraExtensions: []pkix.Extension{{Id: oidIssuerOld, Value: []byte(issuer)}, {Id: oidIssuer, Value: check(asn1.MarshalWithParams(issuer, "utf8"))(f.t)}}}
-	der := check(x509.CreateCertificate(rand.Reader, leaf, f.root, csr.PublicKey, f.ca))(f.t)
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}, URIs: []*url.URL{check(url.Parse(Identity))(f.t)},
+		ExtraExtensions: []pkix.Extension{{Id: oidIssuerOld, Value: []byte(Issuer)}, {Id: oidIssuer, Value: check(asn1.MarshalWithParams(Issuer, "utf8"))(f.t)}}}
+	der := check(x509.CreateCertificate(rand.Reader, leaf, f.Root, csr.PublicKey, f.ca))(f.t)
 	text := func(der []byte) string {
 		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	}
-	check(0, json.NewEncoder(w).Encode(map[string]any{"signedCertificateEmbeddedSct": map[string]any{"chain": map[string]any{"certificates": []string{text(der), text(f.root.Raw)}}}}))(f.t)
+	check(0, json.NewEncoder(w).Encode(map[string]any{"signedCertificateEmbeddedSct": map[string]any{"chain": map[string]any{"certificates": []string{text(der), text(f.Root.Raw)}}}}))(f.t)
 }
 
-func (f *fake) signed(text []byte) []byte {
+// Signed is Rekor's signature.
+func (f *Sigstore) Signed(text []byte) []byte {
 	sum := sha256.Sum256(text)
 	return check(ecdsa.SignASN1(rand.Reader, f.rekor, sum[:]))(f.t)
 }
 
 // log writes an entry down as Rekor does, in a log of two entries.
-func (f *fake) log(w http.ResponseWriter, r *http.Request) {
+func (f *Sigstore) log(w http.ResponseWriter, r *http.Request) {
 	var q struct {
 		Version string          `json:"apiVersion"`
 		Kind    string          `json:"kind"`
@@ -155,22 +176,22 @@ func (f *fake) log(w http.ResponseWriter, r *http.Request) {
 	top := sha256.Sum256(append(append([]byte{1}, first[:]...), leaf[:]...)) // RFC 6962, section 2.1
 	note := "fake.rekor - 1\n2\n" + base64.StdEncoding.EncodeToString(top[:]) + "\n"
 	hint := binary.BigEndian.AppendUint32(nil, binary.BigEndian.Uint32(id[:]))
-	note += "\n\u2014 fake.rekor " + base64.StdEncoding.EncodeToString(append(hint, f.signed([]byte(note))...)) + "\n"
+	note += "\n\u2014 fake.rekor " + base64.StdEncoding.EncodeToString(append(hint, f.Signed([]byte(note))...)) + "\n"
 	at := time.Now().Unix()
 	text := fmt.Sprintf(`{"body":"%s","integratedTime":%d,"logID":"%x","logIndex":1}`, base64.StdEncoding.EncodeToString(body), at, id)
 	entry := map[string]any{"body": body, "integratedTime": at, "logID": hex.EncodeToString(id[:]), "logIndex": 1, "verification": map[string]any{
-		"signedEntryTimestamp": f.signed([]byte(text)),
+		"signedEntryTimestamp": f.Signed([]byte(text)),
 		"inclusionProof":       map[string]any{"logIndex": 1, "treeSize": 2, "rootHash": hex.EncodeToString(top[:]), "hashes": []string{hex.EncodeToString(first[:])}, "checkpoint": note},
 	}}
-	if f.wrong != nil {
-		f.wrong(entry)
+	if f.Wrong != nil {
+		f.Wrong(entry)
 	}
 	w.WriteHeader(http.StatusCreated)
 	check(0, json.NewEncoder(w).Encode(map[string]any{"uuid": entry}))(f.t)
 }
 
 // canonical checks a proposed entry and gives its body.
-func (f *fake) canonical(kind string, spec []byte) (body []byte, why string) {
+func (f *Sigstore) canonical(kind string, spec []byte) (body []byte, why string) {
 	switch kind {
 	case "hashedrekord":
 		return check(json.Marshal(map[string]any{"apiVersion": "0.0.1", "kind": kind, "spec": json.RawMessage(spec)}))(f.t), ""
