@@ -27,7 +27,7 @@ type press struct {
 var (
 	pressed      = sync.OnceValues(func() (*press, error) { return makePress(shared, "iso", "raw", "ipxe") })
 	pressedARM64 = sync.OnceValues(func() (*press, error) {
-		return makePress(sharedARM64, "iso", "disk-image-arm64-uefi", "disk-image-rpi4")
+		return makePress(sharedARM64, "iso", "disk-image-arm64-uefi", "disk-image-rpi4", "ipxe")
 	})
 )
 

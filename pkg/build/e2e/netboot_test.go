@@ -52,20 +52,49 @@ func TestNetboot(t *testing.T) {
 			[]vm.FwCfg{{Name: "opt/org.tianocore/IPv4PXESupport", Text: "n"}, {Name: "opt/org.tianocore/IPv6PXESupport", Text: "n"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := start(t, p.lab, options{media: true, key: p.client, uefi: p.firmware(t, boot.firmware), memory: 2048, fwcfg: boot.fwcfg,
-				nics: []vm.NIC{{MAC: mac, Tap: tap, Boot: true}}, disks: []vm.Disk{{File: emptyDisk(t)}}})
-			dir := artifact.Dir(p.out, "ipxe", arch)
-			l := &link{machine: m, served: []sandbox.Bind{{Host: dir, Path: "/srv"}}}
-			l.serve(netAddr, append([]string{"--enable-tftp", "--tftp-root=/srv", "--tftp-no-fail"}, boot.dhcp...)...)
-			l.http(dir)
-			l.fingerprint = m.wait(fingerprintLine).Groups[0]
-			l.trust(netAddr)
-			l.reach(netAddr)
-			m.wait(auditDone)
-			if got := l.run(netAddr, "cat /sys/kernel/security/lockdown; cat /var/log/bee-audit.json"); !strings.Contains(got, `"complete": true`) || strings.Contains(got, "[integrity]") != (boot.firmware == "Secure Boot") {
-				t.Errorf("lockdown and audit:\n%s", got)
-			}
+			p.netboot(t, boot.firmware, boot.dhcp, boot.fwcfg)
 		})
+	}
+}
+
+// TestNetbootARM64 does the same with AAVMF.
+func TestNetbootARM64(t *testing.T) {
+	skip(t)
+	if os.Getenv(inside) == "" {
+		if _, err := pressedARM64(); err != nil {
+			t.Fatal(err)
+		}
+		reexec(t)
+		return
+	}
+	makeTap(t)
+	p, err := pressedARM64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for firmware, file := range map[string]string{"AAVMF": "ipxe.efi", "Secure Boot": "shimaa64.efi"} {
+		t.Run(file, func(t *testing.T) {
+			p.netboot(t, firmware, []string{"--dhcp-boot=" + file}, nil)
+		})
+	}
+}
+
+// netboot starts a machine with an empty disk from the folder of the family ipxe,
+// and logs in.
+func (p *press) netboot(t *testing.T, firmware string, dhcp []string, fwcfg []vm.FwCfg) {
+	t.Helper()
+	m := start(t, p.lab, options{media: true, key: p.client, uefi: p.firmware(t, firmware), memory: 2048, fwcfg: fwcfg,
+		nics: []vm.NIC{{MAC: mac, Tap: tap, Boot: true}}, disks: []vm.Disk{{File: emptyDisk(t)}}})
+	dir := artifact.Dir(p.out, "ipxe", p.arch)
+	l := &link{machine: m, served: []sandbox.Bind{{Host: dir, Path: "/srv"}}}
+	l.serve(netAddr, append([]string{"--enable-tftp", "--tftp-root=/srv", "--tftp-no-fail"}, dhcp...)...)
+	l.http(dir)
+	l.fingerprint = m.wait(fingerprintLine).Groups[0]
+	l.trust(netAddr)
+	l.reach(netAddr)
+	m.wait(auditDone)
+	if got := l.run(netAddr, "cat /sys/kernel/security/lockdown; cat /var/log/bee-audit.json"); !strings.Contains(got, `"complete": true`) || strings.Contains(got, "[integrity]") != (firmware == "Secure Boot") {
+		t.Errorf("lockdown and audit:\n%s", got)
 	}
 }
 
