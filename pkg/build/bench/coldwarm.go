@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,21 +18,24 @@ import (
 // asUser is one family as a user makes it.
 type asUser struct {
 	family, arch      string
-	cold, warm, again time.Duration // caches empty; caches full and no image; nothing changed
+	cold, warm, again time.Duration // see userTable
 	bytes             int64
 }
 
 // families times `VARIANT=… ARCH=… go tool mage image` for every family in a copy of the
-// checkout: once with caches that hold nothing but the downloads, then warm.
+// checkout.
 func (b *bench) families(ctx context.Context) (string, error) {
-	checkout := filepath.Join(b.dir, "user")
-	if err := copyCheckout(ctx, checkout); err != nil {
+	u := &user{bench: b, checkout: filepath.Join(b.dir, "user"), caches: filepath.Join(b.dir, "caches")}
+	if err := copyCheckout(ctx, u.checkout); err != nil {
 		return "", fmt.Errorf("copy the checkout: %w", err)
 	}
 	var rows []asUser
-	for _, f := range artifact.Families {
-		for _, on := range arches(f) {
-			row, err := b.user(ctx, checkout, f.Name, on)
+	for _, on := range artifact.Arches {
+		if err := u.begin(); err != nil {
+			return "", err
+		}
+		for _, name := range partsFirst(artifact.FamiliesFor(on)) {
+			row, err := u.time(ctx, name, on)
 			if err != nil {
 				return "", err
 			}
@@ -41,45 +45,102 @@ func (b *bench) families(ctx context.Context) (string, error) {
 	return userTable(rows), nil
 }
 
-// user times one family.
-func (b *bench) user(ctx context.Context, checkout, family, on string) (asUser, error) {
-	row := asUser{family: family, arch: on}
-	env, err := emptyCaches(filepath.Join(filepath.Dir(checkout), "caches"))
-	if err != nil {
-		return row, err
-	}
-	env = append(env, "VARIANT="+family, "ARCH="+on)
-	images := filepath.Join(checkout, "images")
-	once := func(remove bool) (time.Duration, error) {
-		if remove {
-			if err := os.RemoveAll(images); err != nil {
-				return 0, err
-			}
+// partsFirst puts the family that all others are made of first.
+func partsFirst(names []string) []string {
+	list := slices.Clone(artifact.Default)
+	for _, n := range names {
+		if !slices.Contains(list, n) {
+			list = append(list, n)
 		}
-		return b.mage(ctx, checkout, "image", env...)
 	}
-	if row.cold, err = once(true); err != nil {
+	return list
+}
+
+// user is somebody with a checkout and caches of his own.
+type user struct {
+	*bench
+	checkout, caches string
+	env              []string        // names the caches
+	known            map[string]bool // what the parts left in the cache; nil: they are to be made
+}
+
+// begin empties the caches of all but downloads, and takes every image away.
+func (u *user) begin() (err error) {
+	if u.env, err = emptyCaches(u.caches); err != nil {
+		return err
+	}
+	u.known = nil
+	return os.RemoveAll(u.images())
+}
+
+func (u *user) images() string { return filepath.Join(u.checkout, "images") }
+
+// time times one family. The parts of the architecture come first.
+func (u *user) time(ctx context.Context, family, on string) (asUser, error) {
+	row := asUser{family: family, arch: on}
+	once := func() (time.Duration, error) {
+		return u.mage(ctx, u.checkout, "image", append(slices.Clone(u.env), "VARIANT="+family, "ARCH="+on)...)
+	}
+	var err error
+	if u.known != nil {
+		if err := forgetAllBut(u.caches, u.known); err != nil {
+			return row, err
+		}
+	}
+	if row.cold, err = once(); err != nil {
 		return row, err
+	}
+	if u.known == nil {
+		if u.known, err = entries(u.caches); err != nil {
+			return row, err
+		}
 	}
 	var warm, again []time.Duration
-	for range b.rounds {
-		for _, t := range []struct {
-			remove bool
-			to     *[]time.Duration
-		}{{true, &warm}, {false, &again}} {
-			d, err := once(t.remove)
+	for range u.rounds {
+		if err := os.RemoveAll(u.images()); err != nil {
+			return row, err
+		}
+		for _, to := range []*[]time.Duration{&warm, &again} {
+			d, err := once()
 			if err != nil {
 				return row, err
 			}
-			*t.to = append(*t.to, d)
+			*to = append(*to, d)
 		}
 	}
 	row.warm, row.again = medianTime(warm), medianTime(again)
-	files, err := readFiles(artifact.Dir(images, family, on))
+	files, err := readFiles(artifact.Dir(u.images(), family, on))
 	row.bytes = files.size()
-	fmt.Fprintf(b.out, "mage image, %s %s: cold %.2f s, warm %.2f s\n", family, on, row.cold.Seconds(), row.warm.Seconds())
+	fmt.Fprintf(u.out, "mage image, %s %s: cold %.2f s, warm %.2f s\n", family, on, row.cold.Seconds(), row.warm.Seconds())
 	return row, err
 }
+
+// entries are what lies in the folders of the builder's cache, downloads aside.
+// What Go caches is not looked at: families run no compiler of their own.
+func entries(caches string) (map[string]bool, error) {
+	list, err := filepath.Glob(filepath.Join(caches, "bee", "*", "*"))
+	known := make(map[string]bool)
+	for _, name := range list {
+		if filepath.Base(filepath.Dir(name)) != downloads {
+			known[name] = true
+		}
+	}
+	return known, err
+}
+
+// forgetAllBut takes away what the cache did not hold; downloads stay.
+func forgetAllBut(caches string, known map[string]bool) error {
+	now, err := entries(caches)
+	for name := range now {
+		if !known[name] {
+			err = errors.Join(err, os.RemoveAll(name))
+		}
+	}
+	return err
+}
+
+// downloads is the folder of the builder's cache that stays.
+const downloads = "sha256"
 
 // emptyCaches makes a cache for the build that holds the downloads alone, and an
 // empty one for Go, and returns the environment that names them.
@@ -97,7 +158,6 @@ func emptyCaches(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	const downloads = "sha256"
 	return []string{"BEE_CACHE=" + bee, "GOCACHE=" + compiler}, os.Symlink(filepath.Join(full, downloads), filepath.Join(bee, downloads))
 }
 
@@ -117,7 +177,8 @@ func userTable(rows []asUser) string {
 	for _, r := range rows {
 		fmt.Fprintf(t, "  %s %s\t%.2f s\t%.2f s\t%.2f s\t%d\n", r.family, r.arch, r.cold.Seconds(), r.warm.Seconds(), r.again.Seconds(), r.bytes)
 	}
-	fmt.Fprintln(t, "  cold: caches hold nothing but downloads, measured once; warm: caches are full, there is no image")
+	fmt.Fprintln(t, "  cold, measured once: the first line of an architecture with caches that hold nothing but downloads; the others with its")
+	fmt.Fprintln(t, "  kernel and initramfs made, and nothing of their own. Warm: caches are full, there is no image, not even those two.")
 	t.Flush()
 	return b.String()
 }

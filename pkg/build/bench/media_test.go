@@ -85,3 +85,42 @@ func TestUserTable(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A family's own part of the caches goes; what was there before it, and every
+// download, stays.
+func TestForgetAllBut(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name string) {
+		t.Helper()
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("bee/programs/one/bb")
+	known, err := entries(dir)
+	if err != nil || len(known) != 1 {
+		t.Fatal(known, err)
+	}
+	put("bee/grub/core.img")
+	put("bee/sha256/download")
+	if err := forgetAllBut(dir, known); err != nil {
+		t.Fatal(err)
+	}
+	for name, stays := range map[string]bool{"programs/one/bb": true, "sha256/download": true, "grub/core.img": false} {
+		if _, err := os.Stat(filepath.Join(dir, "bee", name)); (err == nil) != stays {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Every family of an architecture is timed once, after what it is made of.
+func TestPartsFirst(t *testing.T) {
+	got := partsFirst([]string{"iso", "kernel-initrd", "raw"})
+	if strings.Join(got, " ") != "kernel-initrd iso raw" {
+		t.Error(got)
+	}
+}
