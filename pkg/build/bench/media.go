@@ -181,8 +181,8 @@ func writeSparse(f *os.File, b []byte) error {
 
 // mediaPeers are the tools that make media of files.
 type mediaPeers struct {
-	dir          string // for what they make
-	image, judge *sandbox.Sandbox
+	dir   string // for what they make
+	judge *sandbox.Sandbox
 }
 
 func openMediaPeers(ctx context.Context, dir string) (*mediaPeers, error) {
@@ -192,9 +192,6 @@ func openMediaPeers(ctx context.Context, dir string) (*mediaPeers, error) {
 	}
 	p := &mediaPeers{dir: filepath.Join(dir, "media-peers")}
 	if err := os.Mkdir(p.dir, 0o755); err != nil {
-		return nil, err
-	}
-	if p.image, err = sandbox.Open(ctx, l, os.Stderr, arch, "tools-image"); err != nil {
 		return nil, err
 	}
 	p.judge, err = sandbox.Open(ctx, l, os.Stderr, arch, judges)

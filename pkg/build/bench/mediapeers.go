@@ -20,11 +20,11 @@ func (p *mediaPeers) xorriso(ctx context.Context, image string) (entrant, error)
 	if err != nil {
 		return entrant{}, err
 	}
-	err = p.image.Run(ctx, sandbox.Step{
+	err = p.judge.Run(ctx, sandbox.Step{
 		Args: []string{"xorriso", "-report_about", "WARNING", "-osirrox", "on", "-indev", "/in/" + filepath.Base(image), "-extract", "/", "/out/iso"},
 		Ro:   []sandbox.Bind{{Host: filepath.Dir(image), Path: "/in"}}, Rw: []sandbox.Bind{{Host: tree, Path: "/out"}},
 	})
-	return p.entrant(p.image, "xorriso alone, the same files", "plain.iso", []sandbox.Step{{
+	return p.entrant("xorriso alone, the same files", "plain.iso", []sandbox.Step{{
 		Args: []string{"xorriso", "-report_about", "WARNING", "-as", "mkisofs", "-iso-level", "3", "-rational-rock", "-output", "/out/plain.iso", "/in/iso"},
 		Ro:   []sandbox.Bind{{Host: tree, Path: "/in"}},
 	}}), err
@@ -67,7 +67,7 @@ func (p *mediaPeers) mtools(_ context.Context, image string) (entrant, error) {
 	for i := range steps {
 		steps[i].Env = []string{"MTOOLS_SKIP_CHECK=1"}
 	}
-	e := p.entrant(p.judge, "sgdisk, mformat and mcopy, the same files", "plain.img", steps)
+	e := p.entrant("sgdisk, mformat and mcopy, the same files", "plain.img", steps)
 	remove := e.before
 	e.before = func() error {
 		if err := remove(); err != nil {
@@ -130,7 +130,7 @@ func (p *mediaPeers) qemuImg(ctx context.Context, image string) (entrant, error)
 		Args: []string{"qemu-img", "convert", "-O", "raw", "/in/" + filepath.Base(image), "/out/disk.img"},
 		Ro:   []sandbox.Bind{{Host: filepath.Dir(image), Path: "/in"}}, Rw: []sandbox.Bind{{Host: tree, Path: "/out"}},
 	})
-	return p.entrant(p.judge, "qemu-img convert of the raw disk", "plain.qcow2", []sandbox.Step{{
+	return p.entrant("qemu-img convert of the raw disk", "plain.qcow2", []sandbox.Step{{
 		Args: []string{"qemu-img", "convert", "-f", "raw", "-O", "qcow2", "/in/disk.img", "/out/plain.qcow2"},
 		Ro:   []sandbox.Bind{{Host: tree, Path: "/in"}},
 	}}), err
@@ -143,7 +143,7 @@ func (p *mediaPeers) folder(name string) (string, error) {
 }
 
 // entrant runs steps that write /out/<file>.
-func (p *mediaPeers) entrant(box *sandbox.Sandbox, name, file string, steps []sandbox.Step) entrant {
+func (p *mediaPeers) entrant(name, file string, steps []sandbox.Step) entrant {
 	out := filepath.Join(p.dir, file)
 	return entrant{
 		name:   name,
@@ -151,7 +151,7 @@ func (p *mediaPeers) entrant(box *sandbox.Sandbox, name, file string, steps []sa
 		run: func(ctx context.Context) (int64, error) {
 			for _, s := range steps {
 				s.Rw = []sandbox.Bind{{Host: p.dir, Path: "/out"}}
-				if err := box.Run(ctx, s); err != nil {
+				if err := p.judge.Run(ctx, s); err != nil {
 					return 0, err
 				}
 			}

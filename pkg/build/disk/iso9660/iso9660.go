@@ -1,6 +1,6 @@
 // Package iso9660 says what lies where in an ISO image (ECMA-119): descriptors,
-// tables, folders, files, and what El Torito boots. It reads to compare and to
-// check; xorriso writes.
+// tables, folders, files, and what El Torito boots; and it writes such images.
+// What reads does so to compare and to check, whoever wrote.
 //
 // Numbers that the standard writes in both byte orders are read in the little
 // one. Names are those of Rock Ridge where an entry has them. What is not
