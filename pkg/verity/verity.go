@@ -138,6 +138,10 @@ func hashGroup(digests, buf []byte, r io.ReaderAt, from, to int64) ([]byte, erro
 
 // hashBlocks appends the digest of each block of data.
 func hashBlocks(digests, data []byte) []byte {
+	for ; pairs && len(data) >= 2*BlockSize; data = data[2*BlockSize:] {
+		a, b := sumPair(data, data[BlockSize:])
+		digests = append(append(digests, a[:]...), b[:]...)
+	}
 	for ; len(data) > 0; data = data[BlockSize:] {
 		sum := sha256.Sum256(data[:BlockSize])
 		digests = append(digests, sum[:]...)
