@@ -62,6 +62,9 @@ func Table(p bootparam.Params, cmdline string) []Row {
 		Sysctl{Key: "fs.protected_fifos", Value: "1"},
 		Sysctl{Key: "fs.protected_regular", Value: "2"},
 		Sysctl{Key: "kernel.kptr_restrict", Value: "1"},
+		// Niceness shall count between the services of a boot: with groups made by
+		// the kernel, one a session, it does not (sched(7), autogroup).
+		Sysctl{Key: "kernel.sched_autogroup_enabled", Value: "0", Optional: true},
 		// Who may ping without a set-uid program: every group.
 		Sysctl{Key: "net.ipv4.ping_group_range", Value: "0 2147483647", Optional: true},
 	}

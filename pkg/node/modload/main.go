@@ -71,9 +71,9 @@ func serve(out io.Writer) error {
 	}
 }
 
-// beNice lowers the priority of every thread of the process: from now on it
-// must not take the processor from DHCP and the first SSH session. Threads to
-// come inherit it.
+// beNice lowers the priority of every thread of the process: until now it went
+// before all others, from now on it must not take the processor from DHCP and
+// the first SSH session. Threads to come inherit it.
 func beNice(out io.Writer) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {

@@ -11,5 +11,6 @@ func coldplug() supervise.Service {
 		Command: []string{"/bin/coldplug"},
 		Wants:   []string{"localmount"},
 		Restart: supervise.Always,
+		Nice:    -15, // until the network cards have their drivers; then it yields by itself
 	}
 }

@@ -87,6 +87,7 @@ func (s *Service) check() error {
 	bad(s.Kind == Condition && len(s.edges()) > 0, "a condition depends on nothing")
 	bad(s.Kind == Condition && len(s.Provides) > 0, "a condition provides nothing")
 	bad(s.OOMScoreAdj < -1000 || s.OOMScoreAdj > 1000, "OOMScoreAdj is -1000…1000")
+	bad(s.Nice < -20 || s.Nice > 19, "Nice is -20…19")
 	bad(s.UID < 0 || s.GID < 0 || s.Limits.MemoryMax < 0 || s.Limits.PidsMax < 0, "a negative number for UID, GID or Limits")
 	for _, name := range s.Provides {
 		bad(!validName(name), fmt.Sprintf("provides %q: a name is made of a-z, 0-9 and '-'", name))

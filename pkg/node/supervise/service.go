@@ -120,6 +120,7 @@ type Service struct {
 	// Least privilege and limits.
 	Limits       Limits
 	OOMScoreAdj  int // proc(5); -1000…1000
+	Nice         int // setpriority(2), -20…19, of all that it starts; holds until the processors are shared by group
 	UID, GID     int // run as; 0: root
 	Groups       []int
 	DropCaps     bool      // keep only KeepCaps in the bounding set, also for root; see capabilities(7)

@@ -38,6 +38,10 @@ import (
 // console.
 const RescueShell = "rescue-shell"
 
+// shareAfter is when the processors are shared by service: not while a boot is
+// on its way, whose order is that of niceness.
+const shareAfter = 15 * time.Second
+
 // Config is what differs between a machine and a test.
 type Config struct {
 	Services func(bootparam.Params) []supervise.Service
@@ -197,6 +201,10 @@ func (p *pid1) startEngine() {
 	if cgroups != nil {
 		p.spawn(func() {
 			if err := cgroups.Enable(); err != nil {
+				p.say(true, "%v", err)
+			}
+			time.Sleep(shareAfter)
+			if err := cgroups.Share(); err != nil {
 				p.say(true, "%v", err)
 			}
 		})

@@ -35,13 +35,34 @@ func NewCgroups(mount string) (*Cgroups, error) {
 	return &Cgroups{dir: dir, mount: mount, enabled: make(chan struct{})}, nil
 }
 
-// Enable hands the controllers that the kernel has down to the groups, those
-// that are there already too. It takes the kernel some 20 ms, which is why it
-// is called beside the start of the first services; one with limits waits for
-// it. What cannot be handed down is told by name in the error; the subtree
-// works without.
+// Enable hands the controllers of limits down to the groups, those that are
+// there already too. It takes the kernel some 20 ms, which is why it is called
+// beside the start of the first services; one with limits waits for it. What
+// cannot be handed down is told by name in the error; the subtree works without.
 func (c *Cgroups) Enable() error {
 	defer close(c.enabled)
+	if err := c.handDown("memory", "pids"); err != nil {
+		return fmt.Errorf("enable cgroup controllers: %w; limits do not hold", err)
+	}
+	return nil
+}
+
+// Share hands the cpu controller down: from then on each service has the same
+// claim to the processors, and all sessions together as much as all services,
+// however many threads they have (cgroup-v2.rst, cpu.weight). A session that
+// keeps every processor busy does not slow sshd down. The niceness of a service
+// counts for nothing against other groups any more (sched(7)), which is why a
+// boot does without until it is over.
+func (c *Cgroups) Share() error {
+	if err := c.handDown("cpu"); err != nil {
+		return fmt.Errorf("share the processors between services: %w; a busy session can slow them down", err)
+	}
+	return nil
+}
+
+// handDown enables controllers for the groups of services, and for all of them
+// together.
+func (c *Cgroups) handDown(controllers ...string) error {
 	var errs []error
 	for _, parent := range []string{c.mount, c.dir} {
 		have, err := os.ReadFile(filepath.Join(parent, "cgroup.controllers"))
@@ -49,7 +70,7 @@ func (c *Cgroups) Enable() error {
 			errs = append(errs, err)
 			continue
 		}
-		for _, name := range []string{"memory", "pids", "cpu"} {
+		for _, name := range controllers {
 			if !contains(strings.Fields(string(have)), name) {
 				errs = append(errs, fmt.Errorf("the kernel offers no %s controller in %s", name, parent))
 			} else if err := write(filepath.Join(parent, "cgroup.subtree_control"), "+"+name); err != nil {
@@ -57,10 +78,7 @@ func (c *Cgroups) Enable() error {
 			}
 		}
 	}
-	if len(errs) > 0 {
-		return fmt.Errorf("enable cgroup controllers: %w; limits do not hold", errors.Join(errs...))
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func contains(list []string, s string) bool {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -197,6 +198,38 @@ func TestHowItEndedIsReported(t *testing.T) {
 		if x := receive(t, "exit", ended); x.Signal != syscall.SIGKILL {
 			t.Errorf("%+v", x)
 		}
+	})
+}
+
+// TestEveryThreadIsAsNice starts a program niceness 7: in a user namespace nobody
+// may go below 0.
+func TestEveryThreadIsAsNice(t *testing.T) {
+	inNamespaces(t, func(t *testing.T) {
+		b := newBench(t)
+		s := &supervise.Service{Name: "thing", Command: []string{"/proc/self/exe"}, Env: []string{roleEnv + "=deaf"}, Nice: 7}
+		p, err := b.Start(s, b.log, supervise.Handler{Exit: func(supervise.Exit) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it runs", func() bool { return b.said("deaf") == 1 })
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+		if err != nil || len(tasks) < 2 {
+			t.Fatalf("%d threads, %v: nothing is tested", len(tasks), err)
+		}
+		for _, file := range tasks {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Field 19 of proc_pid_stat(5); what follows the name begins with field 3.
+			_, rest, _ := strings.Cut(string(text), ") ")
+			if f := strings.Fields(rest); len(f) < 17 || f[16] != "7" {
+				t.Errorf("%s: niceness is not 7: %s", file, text)
+			}
+		}
+		gone := make(chan int, 1)
+		p.Kill(func(left int) { gone <- left })
+		receive(t, "end of the kill", gone)
 	})
 }
 

@@ -229,10 +229,10 @@ func (r *Runner) fork(c *child, ended func(syscall.WaitStatus)) (int, error) {
 			return pid, nil
 		}, ended)
 	}
-	if !s.DropCaps && !s.NoNewPrivs {
+	if !s.DropCaps && !s.NoNewPrivs && s.Nice == 0 {
 		return start()
 	}
-	return r.onRestrictedThread(s, start)
+	return r.onThread(s, start)
 }
 
 // adjust sets what clone does not. It comes right after the start of the
@@ -250,11 +250,12 @@ func (r *Runner) adjust(pid int, s *supervise.Service) {
 	}
 }
 
-// onRestrictedThread runs start on a thread that has given up what the service
-// shall not have. Capability bounding set and no_new_privs belong to a thread
-// and are inherited by its children (capabilities(7), prctl(2)); the thread
-// ends with the goroutine that is locked to it.
-func (r *Runner) onRestrictedThread(s *supervise.Service, start func() (int, error)) (int, error) {
+// onThread runs start on a thread that is as nice as the service and has given up
+// what it shall not have. Niceness, capability bounding set and no_new_privs
+// belong to a thread and are inherited by its children (setpriority(2),
+// capabilities(7), prctl(2)); the thread ends with the goroutine that is locked
+// to it.
+func (r *Runner) onThread(s *supervise.Service, start func() (int, error)) (int, error) {
 	type result struct {
 		pid int
 		err error
@@ -262,6 +263,11 @@ func (r *Runner) onRestrictedThread(s *supervise.Service, start func() (int, err
 	out := make(chan result)
 	r.spawn(func() {
 		runtime.LockOSThread() // and never unlocked
+		if s.Nice != 0 {
+			if err := unix.Setpriority(unix.PRIO_PROCESS, 0, s.Nice); err != nil {
+				r.warn(fmt.Sprintf("set niceness of %s: %v", s.Name, err)) // it works at any
+			}
+		}
 		err := restrict(s)
 		if err != nil {
 			out <- result{0, err}
