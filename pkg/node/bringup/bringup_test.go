@@ -72,3 +72,22 @@ func TestAFailedRowStopsNothing(t *testing.T) {
 		t.Error(to, err)
 	}
 }
+
+func TestFstabIsWhatIsMounted(t *testing.T) {
+	root := t.TempDir()
+	const mounts = "proc /proc proc rw,nosuid 0 0\ntmp /mnt/with\\040space tmpfs rw 0 0\n"
+	if err := os.Mkdir(filepath.Join(root, "proc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "proc/mounts"), []byte(mounts), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	if err := localMount(&log, root); err != nil || log.Len() > 0 {
+		t.Fatal(err, log.String())
+	}
+	got, err := os.ReadFile(filepath.Join(root, "etc/fstab"))
+	if err != nil || string(got) != fstabHead+mounts {
+		t.Errorf("%v\n%s", err, got)
+	}
+}

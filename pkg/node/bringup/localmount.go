@@ -1,12 +1,10 @@
 package bringup
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 )
 
 // local is what the services expect of the root file system beyond the mounts.
@@ -38,39 +36,22 @@ func localMount(log io.Writer, root string) error {
 	return nil
 }
 
-// writeFstab replaces /etc/fstab by what /proc/mounts says (fstab(5)).
+// fstabHead begins /etc/fstab.
+const fstabHead = "# What bee mounted at boot. Nothing reads this file: it is here to be looked at.\n"
+
+// writeFstab replaces /etc/fstab by what /proc/mounts says, whose lines have the
+// form of fstab(5).
 func writeFstab(root string) error {
-	in, err := os.Open(root + "/proc/mounts")
-	if err != nil {
-		return fmt.Errorf("write /etc/fstab: %w", err)
-	}
-	defer in.Close()
-	text, err := fstab(in)
+	text, err := os.ReadFile(root + "/proc/mounts")
 	if err != nil {
 		return fmt.Errorf("write /etc/fstab: %w", err)
 	}
 	path := root + "/etc/fstab"
-	if err := os.WriteFile(path+".new", []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(path+".new", append([]byte(fstabHead), text...), 0o644); err != nil {
 		return fmt.Errorf("write /etc/fstab: %w", err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
 		return fmt.Errorf("write /etc/fstab: %w", err)
 	}
 	return nil
-}
-
-// fstab makes the text from that of /proc/mounts, whose lines have the same
-// form.
-func fstab(mounts io.Reader) (string, error) {
-	var b strings.Builder
-	b.WriteString("# What bee mounted at boot. Nothing reads this file: it is here to be looked at.\n")
-	s := bufio.NewScanner(mounts)
-	for s.Scan() {
-		f := strings.Fields(s.Text())
-		if len(f) < 4 {
-			return "", fmt.Errorf("parse mount line %q", s.Text())
-		}
-		fmt.Fprintf(&b, "%-12s %-26s %-10s %s 0 0\n", f[0], f[1], f[2], f[3])
-	}
-	return b.String(), s.Err()
 }

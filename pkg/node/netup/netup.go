@@ -104,6 +104,14 @@ type service struct {
 	timer                    *time.Timer
 }
 
+// What changed is told when nothing more has happened for tellQuiet, and no later
+// than after tellLatest: a cable or a lease is a dozen events, and who writes
+// files between them answers the server late.
+const (
+	tellQuiet  = 50 * time.Millisecond
+	tellLatest = 250 * time.Millisecond
+)
+
 // rewriteWait is the time until what could not be written is written again,
 // should nothing change before.
 const rewriteWait = 2 * time.Second
@@ -127,18 +135,24 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := s.resync(); err != nil {
 		return err
 	}
+	var changed time.Time // since when something is to be told; zero: nothing is
 	for {
-		if s.dirty {
-			s.dirty = false
-			s.publish()
-		}
-		var again <-chan time.Time
-		if s.written.failed != "" {
+		var tell, again <-chan time.Time
+		switch {
+		case s.dirty:
+			if changed.IsZero() {
+				changed = time.Now()
+			}
+			tell = time.After(min(tellQuiet, time.Until(changed.Add(tellLatest))))
+		case s.written.failed != "":
 			again = time.After(rewriteWait)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-tell:
+			s.dirty, changed = false, time.Time{}
+			s.publish()
 		case <-again:
 			s.dirty = true
 		case <-s.timer.C:

@@ -106,7 +106,6 @@ func (s *service) addLink(l rtnl.Link, addrs []rtnl.Addr, routes []rtnl.Route) {
 	if err := writeIPv6(s.Root, n.Name, n.metric); err != nil {
 		s.fail(n, err)
 	}
-	s.listen(n)
 	if !l.Up {
 		s.setUp(n.ctx, n.Index, n.Name)
 	} else if s.Solicit != nil {
@@ -114,6 +113,7 @@ func (s *service) addLink(l rtnl.Link, addrs []rtnl.Addr, routes []rtnl.Route) {
 			s.debug(n.Name)(err)
 		}
 	}
+	s.listen(n)
 	s.nameMachine()
 	if n.Method == methodStatic {
 		s.apply(n)

@@ -162,8 +162,10 @@ func (p *pid1) boot() {
 	}
 	params, warnings := bootparam.Parse(string(cmdline))
 	p.params = params
-	errs = append(errs, bringup.Run(p.cfg.Table(params, string(cmdline)))...)
-	p.broughtUp = p.clock.Uptime()
+	// The rest of it goes on beside what needs no more than the first mounts:
+	// every service waits for both.
+	table := make(chan []error, 1)
+	p.spawn(func() { table <- bringup.Run(p.cfg.Table(params, string(cmdline))) })
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err != nil {
 		errs = append(errs, fmt.Errorf("exempt PID 1 from the OOM killer: %w", err))
 	}
@@ -179,6 +181,8 @@ func (p *pid1) boot() {
 		jc.Kernel = journal.NewKernelWriter(f, p.guard).Write
 	}
 	p.journal = journal.New(jc)
+	errs = append(errs, <-table...)
+	p.broughtUp = p.clock.Uptime()
 	p.say(false, "PID 1 began at %.3f s, brought up in %.1f ms", p.began.Seconds(), (p.broughtUp-p.began).Seconds()*1000)
 	for _, w := range warnings {
 		p.say(true, "%s", w)
@@ -238,7 +242,7 @@ func (p *pid1) startEngine() {
 		}
 	}
 	p.spawn(func() { p.engine.Run(context.Background()) })
-	p.serveControl()
+	p.spawn(p.serveControl)
 	signals := heardSignals()
 	p.spawn(func() { p.handleSignals(signals) })
 	if p.params.Shell {
