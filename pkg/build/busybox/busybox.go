@@ -27,6 +27,7 @@ type Program struct {
 	Root     string   // folder of the module whose go.mod decides every version
 	Module   string   // its path, such as github.com/bee-os/bee
 	Commands []string // import paths of the commands
+	First    []string // those among them whose start matters most: what others import is initialised after what they do
 	Arch     string   // GOARCH
 	Dir      string   // where generated sources are kept; nobody else writes there
 }
@@ -75,6 +76,9 @@ func (p Program) rewrite(dst string) error {
 		GenerateOnly: true,
 	})
 	if err != nil {
+		return err
+	}
+	if err := p.order(filepath.Join(dst, "src")); err != nil {
 		return err
 	}
 	return setDefaults(filepath.Join(dst, "src/bb.u-root.com/bb/main.go"))

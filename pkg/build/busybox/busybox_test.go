@@ -107,3 +107,58 @@ func TestCompilerIsQuoted(t *testing.T) {
 		t.Fatalf("err = %v, want one that names the file", err)
 	}
 }
+
+// TestACommandRunsBeforeOthersInitialise has a command and, in another module, a
+// package that only the other command imports and that says so when it is
+// initialised. By the order of the import paths, it would be before the command.
+func TestACommandRunsBeforeOthersInitialise(t *testing.T) {
+	root := module(t)
+	for name, text := range map[string]string{
+		"go.mod":             "module example.org/m\n\ngo 1.26\n\nrequire a.example/heavy v0.0.0\n\nreplace a.example/heavy => ./heavy\n",
+		"heavy/go.mod":       "module a.example/heavy\n\ngo 1.26\n",
+		"heavy/base/base.go": "package base\n\nimport \"fmt\"\n\nvar Weight = weigh()\n\nfunc weigh() int {\n\tfmt.Println(\"heavy\")\n\treturn 1\n}\n",
+		"heavy/heavy.go":     "package heavy\n\nimport \"a.example/heavy/base\"\n\nvar Weight = base.Weight\n",
+		"cmds/bye/main.go":   "package main\n\nimport \"a.example/heavy\"\n\nfunc main() { println(heavy.Weight) }\n",
+		// It needs what comes late in the order of paths.
+		"say/say.go": "package say\n\nimport \"strings\"\n\nimport \"text/template\"\n\nvar T = template.New(\"\")\n\nfunc Hello() string { return strings.ToLower(\"One\") }\n",
+	} {
+		write(t, filepath.Join(root, name), text)
+	}
+	run := func(p Program, name string) string {
+		t.Helper()
+		out := filepath.Join(t.TempDir(), "bb")
+		if err := p.Build(t.Context(), out); err != nil {
+			t.Fatal(err)
+		}
+		// A link to the program, and a link to that: the name of the last link counts.
+		dir := t.TempDir()
+		for link, to := range map[string]string{"hello": out, "bye": out, "again": "hello"} {
+			if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := exec.Command(filepath.Join(dir, name)).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return string(text)
+	}
+	p := program(root, filepath.Join(t.TempDir(), "x"))
+	if got := run(p, "hello"); got != "heavy\none\n" {
+		t.Errorf("without an order, hello says %q: the test cannot fail", got)
+	}
+	p.First = []string{"example.org/m/cmds/hello"}
+	if got := run(p, "hello"); got != "one\n" {
+		t.Errorf("hello says %q", got)
+	}
+	if got := run(p, "bye"); got != "heavy\n" {
+		t.Errorf("bye says %q", got)
+	}
+	if got := run(p, "again"); got != "heavy\none\n" { // main finds its name, when all is initialised
+		t.Errorf("a link to a link says %q", got)
+	}
+	p.First = []string{"example.org/m/cmds/none"}
+	if err := p.Build(t.Context(), filepath.Join(t.TempDir(), "bb")); err == nil || !strings.Contains(err.Error(), "cmds/none") {
+		t.Errorf("%v, want one that names the command", err)
+	}
+}

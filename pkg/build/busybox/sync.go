@@ -105,7 +105,7 @@ func (p Program) isCommand(rel string) bool {
 // as they were last generated; a new one shows as a changed import.
 func (p Program) stamp(dirs []string) (stamp, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %s %q\n", runtime.Version(), p.Arch, p.Commands)
+	fmt.Fprintf(h, "%s %s %q %q %x %x\n", runtime.Version(), p.Arch, p.Commands, p.First, sha256.Sum256(bbmainSource), sha256.Sum256(orderSource))
 	for _, name := range []string{"go.mod", "go.sum"} {
 		b, err := os.ReadFile(filepath.Join(p.Root, name))
 		if err != nil {

@@ -61,7 +61,7 @@ func buildPrograms(ctx context.Context, c Config, v Variant) (programs, error) {
 	if err := os.Remove(record); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return programs{}, err
 	}
-	bb := busybox.Program{Root: c.Root, Module: module, Commands: commands, Arch: c.Arch, Dir: filepath.Join(dir, "busybox")}
+	bb := busybox.Program{Root: c.Root, Module: module, Commands: commands, First: firstPaths(v), Arch: c.Arch, Dir: filepath.Join(dir, "busybox")}
 	fmt.Fprintf(c.Progress, "compile %d commands and PID 1 for %s\n", len(commands), c.Arch)
 	var wg sync.WaitGroup
 	var errs [2]error
@@ -93,6 +93,20 @@ func commandPaths(v Variant) []string {
 		paths = append(paths, module+"/"+nodeDir+"/"+c)
 	}
 	return sorted(paths)
+}
+
+// first are the commands on the way to the first SSH session, in the order in
+// which a boot starts them.
+var first = []string{"coldplug", "netup", "sshsetup", "sshd"}
+
+func firstPaths(v Variant) []string {
+	var paths []string
+	for _, c := range first {
+		if slices.Contains(v.Node, c) {
+			paths = append(paths, module+"/"+nodeDir+"/"+c)
+		}
+	}
+	return paths
 }
 
 // built records what lies in a programs folder.
@@ -129,13 +143,13 @@ func sourceSum(root, arch string, commands []string) (string, error) {
 		}
 		fmt.Fprintf(h, "%s %x\n", name, sha256.Sum256(text))
 	}
-	for _, dir := range []string{"cmds", "pkg"} {
+	for _, dir := range []string{"cmds", "pkg", "pkg/build/busybox"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(name string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
 				return err
 			case d.IsDir() && (d.Name() == "testdata" || name == filepath.Join(root, "pkg/build")):
-				return filepath.SkipDir // no program of the node imports the builder
+				return filepath.SkipDir // of the builder, only what generates the busybox is in a program
 			case d.IsDir() || strings.HasSuffix(name, "_test.go"):
 				return nil
 			}
