@@ -29,7 +29,7 @@ const orderFile = "bee_order.go"
 // First need be initialised before all that they do not need, in that order.
 // Go's own order is that of the import paths among those whose imports are
 // initialised (Go specification, Package initialization); an import of the
-// command, written into the copies of other modules' packages that it does not
+// command, written into the generated copies of the packages that it does not
 // need itself, comes before it. Only those get one that import no other of them:
 // whatever else imports them comes after them anyway, and each is compiled anew
 // whenever the command is. src is the generated tree.
@@ -49,7 +49,7 @@ func (p Program) order(src string) error {
 		}
 		g.reach(c, needed)
 		late := func(dir string) bool {
-			return g[dir] != nil && !needed[dir] && !strings.HasPrefix(dir, "bb.u-root.com/") && !strings.HasPrefix(dir, p.Module+"/")
+			return g[dir] != nil && !needed[dir] && !strings.HasPrefix(dir, "bb.u-root.com/")
 		}
 		for dir := range g {
 			if late(dir) && !slices.ContainsFunc(g[dir].imports, late) {

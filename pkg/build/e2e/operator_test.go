@@ -40,7 +40,7 @@ func TestOperator(t *testing.T) {
 		f    func(*testing.T, *machine)
 	}{
 		{"report", testReport}, {"sessions", testSessions}, {"files", testFiles}, {"forwarding", testForwarding}, {"strangers", testStrangers},
-		{"smoketest", testSmoke}, {"killed services come back", testKilled}, {"nothing is left of a stopped service", testStop},
+		{"smoketest", testSmoke}, {"processors", testProcessors}, {"killed services come back", testKilled}, {"nothing is left of a stopped service", testStop},
 		{"a collector that hangs", testHang}, {"garbage", testGarbage}, {"ssh-audit", testSSHAudit}, {"shutdown", testShutdown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -237,6 +237,25 @@ func (m *machine) service(name string) state {
 		m.t.Fatalf("svc status %s: %v: %s", name, err, out)
 	}
 	return s
+}
+
+// testProcessors looks at who goes before whom: niceness alone while a boot is on
+// its way, equal shares after it.
+func testProcessors(t *testing.T, m *machine) {
+	if out := m.root("cat /proc/sys/kernel/sched_autogroup_enabled"); out != "0" {
+		t.Errorf("autogroup is %q: niceness counts for nothing between services", out)
+	}
+	// Field 19 of proc_pid_stat(5). coldplug begins before all others and yields.
+	for name, want := range map[string]string{"coldplug": "10", "network": "0", "sshd": "0"} {
+		f := strings.Fields(m.root(fmt.Sprintf("cat /proc/%d/stat", m.service(name).PID)))
+		if len(f) < 19 || f[18] != want {
+			t.Errorf("%s: niceness is not %s: %q", name, want, f)
+		}
+	}
+	m.until("services have equal shares of the processors", func() (string, bool) {
+		out := m.root("cat /sys/fs/cgroup/cgroup.subtree_control /sys/fs/cgroup/bee/cgroup.subtree_control")
+		return out, strings.Count(out, "cpu ") == 2 && strings.Count(out, "memory") == 2 && strings.Count(out, "pids") == 2
+	})
 }
 
 // testKilled kills what the node lives of.

@@ -95,9 +95,10 @@ func commandPaths(v Variant) []string {
 	return sorted(paths)
 }
 
-// first are the commands on the way to the first SSH session, in the order in
-// which a boot starts them.
-var first = []string{"coldplug", "netup", "sshsetup", "sshd"}
+// first are the commands on the way to the first SSH session. netup initialises
+// what sshd needs too, while it waits for a network card; the other way round,
+// sshd would have DHCP's tables on its way.
+var first = []string{"coldplug", "sshsetup", "sshd", "netup"}
 
 func firstPaths(v Variant) []string {
 	var paths []string
