@@ -91,6 +91,7 @@ type pid1 struct {
 	console   *bootlog.Console
 	reaper    *proc.Reaper
 	runner    *proc.Runner
+	cgroups   *proc.Cgroups // nil: there are none
 	engine    *supervise.Engine
 
 	panicked sync.Once
@@ -120,9 +121,10 @@ func newPID1(cfg Config) *pid1 {
 
 // run does not return: it is shut down by reboot(2), or replaced by rescue.
 func (p *pid1) run() {
-	// The first line goes straight to what the kernel opened for us, before
-	// anything can go wrong.
-	fmt.Fprintf(os.Stderr, "bee: pid 1 at %.3f s\r\n", p.began.Seconds())
+	// The first line goes straight to what the kernel opened for us. A serial line
+	// takes its time, and one that is stopped by flow control all of it: nothing
+	// waits.
+	p.spawn(func() { fmt.Fprintf(os.Stderr, "bee: pid 1 at %.3f s\r\n", p.began.Seconds()) })
 	p.guard(p.boot)
 	select {}
 }
@@ -165,7 +167,14 @@ func (p *pid1) boot() {
 	// The rest of it goes on beside what needs no more than the first mounts:
 	// every service waits for both.
 	table := make(chan []error, 1)
-	p.spawn(func() { table <- bringup.Run(p.cfg.Table(params, string(cmdline))) })
+	p.spawn(func() {
+		errs := bringup.Run(p.cfg.Table(params, string(cmdline)))
+		var err error
+		if p.cgroups, err = proc.NewCgroups(p.cfg.Cgroup); err != nil {
+			errs = append(errs, err)
+		}
+		table <- errs
+	})
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err != nil {
 		errs = append(errs, fmt.Errorf("exempt PID 1 from the OOM killer: %w", err))
 	}
@@ -197,18 +206,14 @@ func (p *pid1) startEngine() {
 	p.reaper = proc.NewReaper()
 	p.spawn(p.reaper.Run)
 	p.runner = &proc.Runner{Reaper: p.reaper, Guard: p.guard, Warn: func(text string) { p.say(false, "%s", text) }}
-	cgroups, err := proc.NewCgroups(p.cfg.Cgroup)
-	if err != nil {
-		p.say(true, "%v", err)
-	}
-	p.runner.Cgroups = cgroups
-	if cgroups != nil {
+	p.runner.Cgroups = p.cgroups
+	if p.cgroups != nil {
 		p.spawn(func() {
-			if err := cgroups.Enable(); err != nil {
+			if err := p.cgroups.Enable(); err != nil {
 				p.say(true, "%v", err)
 			}
 			time.Sleep(shareAfter)
-			if err := cgroups.Share(); err != nil {
+			if err := p.cgroups.Share(); err != nil {
 				p.say(true, "%v", err)
 			}
 		})
