@@ -25,8 +25,8 @@ type overlay struct {
 
 // newPlan lays the partition table's second copy at the end of the disk, where
 // UEFI (2.10, 5.3.2) wants it, and takes it away from where it was in the
-// image. A table that another program wrote is left as it is, since not all of
-// it would survive (an ISO's): then what an older table left at the disk's end
+// image, an ISO's too. A table that another program wrote is left as it is, since
+// not all of it would survive: then what an older table left at the disk's end
 // is taken away.
 func newPlan(image io.ReaderAt, size, disk int64) (plan, error) {
 	p := plan{image: image, size: size, disk: disk}
@@ -41,7 +41,7 @@ func newPlan(image io.ReaderAt, size, disk int64) (plan, error) {
 	if head == nil {
 		end := max(size, disk-gpt.TailSize)
 		p.over = []overlay{{end, make([]byte, disk-end)}}
-		p.note = "the partition table is the image's own, with its second copy where the image ends, as it is for an ISO; what stood in the disk's last sectors is taken away"
+		p.note = "the partition table is the image's own, with its second copy where the image ends; what stood in the disk's last sectors is taken away"
 		return p, nil
 	}
 	p.over = []overlay{
