@@ -134,7 +134,8 @@ func TestFaultyGPU(t *testing.T) {
 
 func TestWrongResults(t *testing.T) {
 	libraries := fakeCUDA(t)
-	w := worker(t, libraries, "wrong@6", "--tests", "fp32")
+	// The fifth launch is the first product that counts: a slow machine may get no further.
+	w := worker(t, libraries, "wrong@5", "--tests", "fp32")
 	r := w.results["fp32"]
 	if w.err != nil || !w.done || r.Errors != 1 || r.Bits != 1<<20 || len(r.First) != 1 || r.First[0].Offset != 400 || r.First[0].Got^r.First[0].Want != 1<<20 {
 		t.Errorf("%+v %v", r, w.err)

@@ -267,13 +267,13 @@ func TestRedactNVML(t *testing.T) {
 	key := []byte("0123456789abcdef")
 	n := sickGPUs(t)
 	d := n.Devices.Or(nil)
-	d[0].Processes = hwreport.Value([]hwreport.GPUProcess{{PID: 4242, Name: hwreport.Value("/usr/bin/trainer"), Kind: "compute"}, {PID: 7, Name: hwreport.Value("sh"), Kind: "compute"}})
+	d[0].Processes = hwreport.Value([]hwreport.GPUProcess{{PID: 4190242, Name: hwreport.Value("/usr/bin/trainer"), Kind: "compute"}, {PID: 7, Name: hwreport.Value("sh"), Kind: "compute"}})
 	d[0].Fabric = hwreport.Value(hwreport.GPUFabric{State: "completed", Status: "SUCCESS", Cluster: hwreport.Value("abcdef01-2345-6789-abcd-ef0123456789"), Bad: hwreport.Absent[[]string]()})
 	r, captured := Capture(tree.NewRecorder(gpus().(fstest.MapFS), nvmlSays(n)), Collectors)
 	if err := redactTree(captured, r, key, Collectors); err != nil {
 		t.Fatal(err)
 	}
-	secrets := []string{"00000000-0000-0000-0000-000000000003", "1650123004563", "trainer", "4242", `"sh"`, "1b9a6c2e", "abcdef01-2345"}
+	secrets := []string{"00000000-0000-0000-0000-000000000003", "1650123004563", "trainer", "4190242", `"sh"`, "1b9a6c2e", "abcdef01-2345"}
 	captured.Each(func(name string, b []byte) {
 		for _, s := range secrets {
 			if bytes.Contains(b, []byte(s)) {
