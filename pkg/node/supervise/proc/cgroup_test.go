@@ -45,6 +45,9 @@ func (c *Cgroups) last(t *testing.T) [2]string {
 // TestProcessorsAreSharedLate: with the cpu controller, niceness counts for
 // nothing between services.
 func TestProcessorsAreSharedLate(t *testing.T) {
+	if err := tree(t, "memory pids\n").Enable(); err != nil {
+		t.Errorf("limits want more than they need: %v", err)
+	}
 	c := tree(t, "cpuset cpu io memory pids\n")
 	if err := c.Enable(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,100 @@
+package netup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bee-os/bee/pkg/node/netup/netstate"
+	"github.com/bee-os/bee/pkg/node/netup/rtnl"
+)
+
+// quietKernel has no interface but those that its events tell of.
+type quietKernel struct {
+	Kernel
+	events chan []rtnl.Event
+}
+
+func (k quietKernel) Next() ([]rtnl.Event, error) {
+	e, ok := <-k.events
+	if !ok {
+		return nil, errors.New("closed")
+	}
+	return e, nil
+}
+func (k quietKernel) Links() ([]rtnl.Link, error)   { return nil, nil }
+func (k quietKernel) Addrs() ([]rtnl.Addr, error)   { return nil, nil }
+func (k quietKernel) Routes() ([]rtnl.Route, error) { return nil, nil }
+
+type deaf struct{}
+
+func (deaf) Ready()                 {}
+func (deaf) Status(string)          {}
+func (deaf) Condition(string, bool) {}
+
+// TestABurstIsToldOnce sends a change every 20 ms. The state is written once they
+// have gone on for tellLatest, and the last of them when it has been quiet for
+// tellQuiet.
+func TestABurstIsToldOnce(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"sys/class/net/ib0/device", "etc", "run/bee"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mtu := func() int {
+		text, err := os.ReadFile(filepath.Join(root, netstate.Path))
+		if errors.Is(err, fs.ErrNotExist) {
+			return 0
+		}
+		var st netstate.State
+		if err != nil || json.Unmarshal(text, &st) != nil || len(st.Interfaces) != 1 {
+			t.Fatalf("%v: %s", err, text)
+		}
+		return st.Interfaces[0].MTU
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		k := quietKernel{events: make(chan []rtnl.Event)}
+		done := make(chan error)
+		go func() {
+			done <- Run(ctx, Config{Root: root, Kernel: k, Supervisor: deaf{}, Out: t.Output(),
+				SetHostname: func(string) error { return nil }, Boottime: func() (time.Duration, error) { return 0, nil }})
+		}()
+		// No Ethernet: nothing is done to it but to look.
+		change := func(mtu int) {
+			k.events <- []rtnl.Event{rtnl.LinkChanged{Link: rtnl.Link{Index: 2, Name: "ib0", MTU: mtu}}}
+			time.Sleep(20 * time.Millisecond)
+		}
+		for i := range 12 { // until 240 ms
+			change(1500 + i)
+		}
+		if got := mtu(); got != 0 {
+			t.Errorf("told after 240 ms of changes: MTU %d", got)
+		}
+		change(1512)
+		if got := mtu(); got != 1512 {
+			t.Errorf("after 260 ms of changes, MTU %d is told, want 1512", got)
+		}
+		change(1600)
+		time.Sleep(20 * time.Millisecond)
+		if got := mtu(); got != 1512 {
+			t.Errorf("40 ms after a change, MTU %d is told", got)
+		}
+		time.Sleep(20 * time.Millisecond)
+		if got := mtu(); got != 1600 {
+			t.Errorf("60 ms after the last change, MTU %d is told, want 1600", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		close(k.events) // its reader ends
+	})
+}
