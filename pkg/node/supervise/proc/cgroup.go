@@ -50,7 +50,7 @@ func (c *Cgroups) Enable() error {
 // Share hands the cpu controller down: from then on each service has the same
 // claim to the processors, and all sessions together as much as all services,
 // however many threads they have (cgroup-v2.rst, cpu.weight). A session that
-// keeps every processor busy does not slow sshd down. The niceness of a service
+// keeps every processor busy leaves the services their half. The niceness of a service
 // counts for nothing against other groups any more (sched(7)), which is why a
 // boot does without until it is over.
 func (c *Cgroups) Share() error {
