@@ -252,7 +252,8 @@ func TestTerminal(t *testing.T) {
 	if err := sess.WindowChange(20, 60); err != nil {
 		t.Fatal(err)
 	}
-	io.WriteString(in, "stty size\n")
+	// The change has no answer, and what is typed may overtake it.
+	io.WriteString(in, "until stty size | grep '20 60'; do sleep 0.05; done\n")
 	expect(t, out, "20 60\r\n")
 	io.WriteString(in, "sh -c 'echo went; exec sleep 100'\n")
 	expect(t, out, "went\r\n")
