@@ -13,6 +13,7 @@ import (
 // Early is what has to be there before the kernel's command line can be read.
 var Early = []Row{
 	Mount{Source: "proc", Target: "/proc", Type: "proc", Flags: hidden},
+	BootSlack,
 	Mount{Source: "sysfs", Target: "/sys", Type: "sysfs", Flags: hidden},
 	Mount{Source: "devtmpfs", Target: "/dev", Type: "devtmpfs", Flags: unix.MS_NOSUID, Data: "mode=0755"},
 }

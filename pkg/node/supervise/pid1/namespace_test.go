@@ -66,6 +66,12 @@ func play(role string, args []string) int {
 			fmt.Println("line", n)
 			time.Sleep(10 * time.Millisecond)
 		}
+	case "late": // says what its timers' slack is, again and again
+		for {
+			text, err := os.ReadFile("/proc/self/timerslack_ns")
+			fmt.Printf("slack %s %v\n", strings.TrimSpace(string(text)), err)
+			time.Sleep(20 * time.Millisecond)
+		}
 	case "family": // with a grandchild that is deaf and in a session of its own
 		_, err := syscall.ForkExec("/proc/self/exe", []string{"child", "play", "deaf"}, &syscall.ProcAttr{
 			Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
@@ -102,6 +108,7 @@ func underTest(dir, which string) Config {
 	}
 	lists := map[string][]supervise.Service{
 		"talk": {program("talker", "talk"), program("family", "family")},
+		"late": {program("late", "late")},
 		"panic": {program("talker", "talk"), {
 			Name: "bad", Kind: supervise.Oneshot, Func: func(context.Context, io.Writer) error { panic("only a service") },
 		}},
@@ -115,7 +122,7 @@ func underTest(dir, which string) Config {
 	}
 	cfg := Config{
 		Services: func(bootparam.Params) []supervise.Service { return slices.Clone(lists[which]) },
-		Early:    []bringup.Row{bringup.Mount{Source: "proc", Target: "/proc", Type: "proc"}},
+		Early:    []bringup.Row{bringup.Mount{Source: "proc", Target: "/proc", Type: "proc"}, bringup.BootSlack},
 		Table: func(bootparam.Params, string) []bringup.Row {
 			return []bringup.Row{bringup.Dir{Path: "/proc/no/such", Mode: 0o755}}
 		},
@@ -129,8 +136,11 @@ func underTest(dir, which string) Config {
 		Cgroup:   file("no-cgroup"),
 		Deadline: 6 * time.Second,
 		Patience: time.Hour,
+		BootOver: time.Hour,
 	}
 	switch which {
+	case "late":
+		cfg.BootOver = 2 * time.Second
 	case "stuck":
 		cfg.Deadline = time.Second
 	case "circle":

@@ -38,10 +38,6 @@ import (
 // console.
 const RescueShell = "rescue-shell"
 
-// shareAfter is when the processors are shared by service: not while a boot is
-// on its way, whose order is that of niceness.
-const shareAfter = 15 * time.Second
-
 // Config is what differs between a machine and a test.
 type Config struct {
 	Services func(bootparam.Params) []supervise.Service
@@ -58,6 +54,7 @@ type Config struct {
 	Watchdog string        // device; empty: none
 	Deadline time.Duration // of a shutdown
 	Patience time.Duration // without an owner of the console, until the rescue shell
+	BootOver time.Duration // from when on the machine is there for its users: see afterBoot
 }
 
 // Machine is the Config of a real machine.
@@ -77,6 +74,7 @@ func Machine(services func(bootparam.Params) []supervise.Service) Config {
 		Watchdog: power.WatchdogDevice,
 		Deadline: 30 * time.Second,
 		Patience: 10 * time.Second,
+		BootOver: 15 * time.Second,
 	}
 }
 
@@ -121,11 +119,12 @@ func newPID1(cfg Config) *pid1 {
 
 // run does not return: it is shut down by reboot(2), or replaced by rescue.
 func (p *pid1) run() {
+	slack := bringup.BootSlack.Thread()
 	// The first line goes straight to what the kernel opened for us. A serial line
 	// takes its time, and one that is stopped by flow control all of it: nothing
 	// waits.
 	p.spawn(func() { fmt.Fprintf(os.Stderr, "bee: pid 1 at %.3f s\r\n", p.began.Seconds()) })
-	p.guard(p.boot)
+	p.guard(func() { p.boot(slack) })
 	select {}
 }
 
@@ -155,9 +154,13 @@ func (p *pid1) say(urgent bool, format string, args ...any) {
 	p.console.Event(p.journal.Event(control.Event{Service: journal.PID1, Text: fmt.Sprintf(format, args...), Urgent: urgent}))
 }
 
-// boot does everything up to the start of the services.
-func (p *pid1) boot() {
+// boot does everything up to the start of the services. slack is what went wrong
+// before it.
+func (p *pid1) boot(slack error) {
 	errs := bringup.Run(p.cfg.Early)
+	if slack != nil {
+		errs = append(errs, slack)
+	}
 	cmdline, err := os.ReadFile(p.cfg.Cmdline)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("read kernel command line: %w; no parameter is known", err))
@@ -212,12 +215,9 @@ func (p *pid1) startEngine() {
 			if err := p.cgroups.Enable(); err != nil {
 				p.say(true, "%v", err)
 			}
-			time.Sleep(shareAfter)
-			if err := p.cgroups.Share(); err != nil {
-				p.say(true, "%v", err)
-			}
 		})
 	}
+	time.AfterFunc(p.cfg.BootOver, func() { p.guard(p.afterBoot) })
 	cfg := supervise.Config{
 		Services:   p.services(),
 		Runner:     p.runner,
@@ -261,6 +261,19 @@ func (p *pid1) startEngine() {
 	p.spawn(p.tellLastReset)
 	if paths != nil {
 		p.watchdog(paths)
+	}
+}
+
+// afterBoot ends what holds for a boot alone: the order of niceness, which
+// sharing the processors by service would undo, and timers that may be late.
+func (p *pid1) afterBoot() {
+	if p.cgroups != nil {
+		if err := p.cgroups.Share(); err != nil {
+			p.say(true, "%v", err)
+		}
+	}
+	if err := bringup.BootSlack.End(); err != nil {
+		p.say(true, "%v", err)
 	}
 }
 
