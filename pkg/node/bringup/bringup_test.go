@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestTableGolden(t *testing.T) {
 		{"debug, reboot on failure", bootparam.Params{Debug: true, RebootOnFailure: true}, "bee.debug"},
 	} {
 		fmt.Fprintf(&b, "# %s\n", c.name)
-		for _, row := range append(append([]Row{}, Early...), Table(c.p, c.cmdline)...) {
+		for _, row := range slices.Concat(Early, local, settings(c.p, c.cmdline)) {
 			fmt.Fprintf(&b, "%#v\n", row)
 		}
 	}
@@ -82,12 +83,41 @@ func TestFstabIsWhatIsMounted(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "proc/mounts"), []byte(mounts), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var log strings.Builder
-	if err := localMount(&log, root); err != nil || log.Len() > 0 {
-		t.Fatal(err, log.String())
+	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFstab(root); err != nil {
+		t.Fatal(err)
 	}
 	got, err := os.ReadFile(filepath.Join(root, "etc/fstab"))
 	if err != nil || string(got) != fstabHead+mounts {
 		t.Errorf("%v\n%s", err, got)
+	}
+}
+
+// A service that sets things tells each that it could not set, and sets the rest.
+func TestSettingsTellEveryFailure(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"proc/sys/kernel", "etc", "dev", "var"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range map[string]string{"proc/mounts": "", "proc/cmdline": "quiet", "proc/sys/kernel/printk": "", "proc/sys/kernel/ctrl-alt-del": "1"} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log strings.Builder
+	err := set(bootparam.Params{}, &log, root)
+	for _, want := range []string{"sysctl fs.protected_symlinks: ", "sysctl kernel.kptr_restrict: "} {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(log.String(), want) {
+			t.Errorf("%q is not told: %v; log:\n%s", want, err, log.String())
+		}
+	}
+	for name, want := range map[string]string{"proc/sys/kernel/printk": "4 4 1 7\n", "proc/sys/kernel/ctrl-alt-del": "0\n", "etc/fstab": fstabHead} {
+		if got, err := os.ReadFile(filepath.Join(root, name)); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
 	}
 }

@@ -2,38 +2,44 @@ package bringup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/bee-os/bee/pkg/bootparam"
 )
 
-// local is what the services expect of the root file system beyond the mounts.
-var local = []Row{
-	Dir{"/var/log", 0o755},
-	Dir{"/var/tmp", 0o777 | os.ModeSticky},
-	Dir{"/etc", 0o755},
-	Dir{"/root", 0o700},
-	Dir{"/run/bee", 0o755},
-	Symlink{"/run", "/var/run"},
-	Symlink{"/proc/self/mounts", "/etc/mtab"},
+// LocalMount mounts what services expect beside what PID 1 itself needs, and
+// makes their directories. The error names every row that failed; all others
+// are done.
+func LocalMount(_ context.Context, log io.Writer) error { return tell(log, run(local, "")) }
+
+// Settings sets the kernel, makes links, and writes into /etc/fstab what is
+// mounted. The error names all that failed; the rest is done.
+func Settings(p bootparam.Params) func(context.Context, io.Writer) error {
+	return func(_ context.Context, log io.Writer) error { return set(p, log, "") }
 }
 
-// LocalMount makes what services expect of the file systems and writes into
-// /etc/fstab what is mounted. It fails only where a directory cannot be made:
-// an fstab is for people to read.
-func LocalMount(_ context.Context, log io.Writer) error { return localMount(log, "") }
-
-func localMount(log io.Writer, root string) error {
-	if errs := run(local, root); len(errs) > 0 {
-		for _, err := range errs {
-			fmt.Fprintln(log, err)
-		}
-		return fmt.Errorf("prepare the root file system: %w", errs[0])
+func set(p bootparam.Params, log io.Writer, root string) error {
+	var errs []error
+	cmdline, err := os.ReadFile(root + "/proc/cmdline")
+	if err != nil {
+		errs = append(errs, fmt.Errorf("read kernel command line: %w; messages of the kernel stay off the console", err))
 	}
+	errs = append(errs, run(settings(p, string(cmdline)), root)...)
 	if err := writeFstab(root); err != nil {
+		errs = append(errs, err)
+	}
+	return tell(log, errs)
+}
+
+// tell writes each error to the log, a line each, and returns them as one.
+func tell(log io.Writer, errs []error) error {
+	for _, err := range errs {
 		fmt.Fprintln(log, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // fstabHead begins /etc/fstab.

@@ -106,7 +106,8 @@ type service struct {
 
 // What changed is told when nothing more has happened for tellQuiet, and no later
 // than after tellLatest: a cable or a lease is a dozen events, and who writes
-// files between them answers the server late.
+// files between them answers the server late. The first time it is told after
+// tellLatest: in a boot the cards appear within that.
 const (
 	tellQuiet  = 50 * time.Millisecond
 	tellLatest = 250 * time.Millisecond
@@ -143,7 +144,11 @@ func Run(ctx context.Context, cfg Config) error {
 			if changed.IsZero() {
 				changed = time.Now()
 			}
-			tell = time.After(min(tellQuiet, time.Until(changed.Add(tellLatest))))
+			wait := time.Until(changed.Add(tellLatest))
+			if s.written.any {
+				wait = min(wait, tellQuiet)
+			}
+			tell = time.After(wait)
 		case s.written.failed != "":
 			again = time.After(rewriteWait)
 		}

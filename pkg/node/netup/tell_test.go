@@ -98,3 +98,40 @@ func TestABurstIsToldOnce(t *testing.T) {
 		close(k.events) // its reader ends
 	})
 }
+
+// TestTheFirstTellingWaitsForCards: in a boot cards appear after the service, and
+// who writes files just then answers them late.
+func TestTheFirstTellingWaitsForCards(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"etc", "run/bee"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		k := quietKernel{events: make(chan []rtnl.Event)}
+		done := make(chan error)
+		go func() {
+			done <- Run(ctx, Config{Root: root, Kernel: k, Supervisor: deaf{}, Out: t.Output(),
+				SetHostname: func(string) error { return nil }, Boottime: func() (time.Duration, error) { return 0, nil }})
+		}()
+		written := func() bool {
+			_, err := os.Stat(filepath.Join(root, netstate.Path))
+			return err == nil
+		}
+		time.Sleep(tellLatest - time.Millisecond)
+		if written() {
+			t.Errorf("told before %v", tellLatest)
+		}
+		time.Sleep(2 * time.Millisecond)
+		if !written() {
+			t.Errorf("not told after %v", tellLatest)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		close(k.events)
+	})
+}

@@ -10,7 +10,7 @@ import (
 func localmount() supervise.Service {
 	return supervise.Service{
 		Name:    "localmount",
-		Summary: "directories and /etc/fstab",
+		Summary: "file systems and directories",
 		Kind:    supervise.Oneshot,
 		Func:    bringup.LocalMount,
 	}

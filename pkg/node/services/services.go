@@ -4,7 +4,8 @@
 // The order that must hold (DESIGN.md):
 //
 //	localmount
-//	├── sshsetup ── sshd          starts without any network
+//	├── settings
+//	├── sshsetup ── sshd          starts without any network; after settings too
 //	├── coldplug ── nocloud       modules for the devices that are there; then a seed
 //	└── network                   DHCP on every physical NIC, for ever
 //	     └── nvidia
@@ -25,6 +26,7 @@ func All(p bootparam.Params) []supervise.Service {
 	return []supervise.Service{
 		localmount(),
 		coldplug(),
+		settings(p),
 		network(),
 		sshsetup(),
 		sshd(),

@@ -10,6 +10,7 @@ func sshd() supervise.Service {
 		Summary:     "SSH server on port 22, IPv4 and IPv6",
 		Command:     []string{"/bin/sshd"},
 		Needs:       []string{"sshsetup"},
+		Wants:       []string{"settings"},
 		Restart:     supervise.Always,
 		StopLast:    true,
 		Critical:    true,

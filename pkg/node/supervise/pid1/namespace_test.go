@@ -122,10 +122,7 @@ func underTest(dir, which string) Config {
 	}
 	cfg := Config{
 		Services: func(bootparam.Params) []supervise.Service { return slices.Clone(lists[which]) },
-		Early:    []bringup.Row{bringup.Mount{Source: "proc", Target: "/proc", Type: "proc"}, bringup.BootSlack},
-		Table: func(bootparam.Params, string) []bringup.Row {
-			return []bringup.Row{bringup.Dir{Path: "/proc/no/such", Mode: 0o755}}
-		},
+		Early:    []bringup.Row{bringup.Mount{Source: "proc", Target: "/proc", Type: "proc"}, bringup.Dir{Path: "/proc/no/such", Mode: 0o755}},
 		Cmdline:  file("cmdline"),
 		Kernel:   file("kmsg"),
 		Consoles: file("consoles"),

@@ -14,6 +14,7 @@ package pid1
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -41,13 +42,13 @@ const RescueShell = "rescue-shell"
 // Config is what differs between a machine and a test.
 type Config struct {
 	Services func(bootparam.Params) []supervise.Service
-	Early    []bringup.Row                                // before the command line is read
-	Table    func(bootparam.Params, string) []bringup.Row // the rest of early boot
-	Cmdline  string                                       // file
-	Kernel   string                                       // device of the kernel's log
-	Consoles string                                       // file that lists the kernel's consoles
+	Early    []bringup.Row // before the command line is read
+	Cmdline  string        // file
+	Kernel   string        // device of the kernel's log
+	Consoles string        // file that lists the kernel's consoles
 	Shell    []string
-	TTY      string // of shells, and of the banner
+	Local    func(context.Context, io.Writer) error // the file systems of services, for who gets a shell before these; may be nil
+	TTY      string                                 // of shells, and of the banner
 	LogDir   string
 	Control  string        // path of the socket
 	Cgroup   string        // mount point of cgroup v2
@@ -62,11 +63,11 @@ func Machine(services func(bootparam.Params) []supervise.Service) Config {
 	return Config{
 		Services: services,
 		Early:    bringup.Early,
-		Table:    bringup.Table,
 		Cmdline:  "/proc/cmdline",
 		Kernel:   "/dev/kmsg",
 		Consoles: "/sys/class/tty/console/active",
 		Shell:    []string{"/bin/sh", "-l"},
+		Local:    bringup.LocalMount,
 		TTY:      "/dev/console",
 		LogDir:   "/var/log",
 		Control:  control.Path,
@@ -161,27 +162,18 @@ func (p *pid1) boot(slack error) {
 	if slack != nil {
 		errs = append(errs, slack)
 	}
+	// Beside all else: it is a matter of processor time alone.
+	others := make(chan []error, 1)
+	p.spawn(func() { others <- bringup.Run([]bringup.Row{bringup.BootSlack}) })
 	cmdline, err := os.ReadFile(p.cfg.Cmdline)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("read kernel command line: %w; no parameter is known", err))
 	}
 	params, warnings := bootparam.Parse(string(cmdline))
 	p.params = params
-	// The rest of it goes on beside what needs no more than the first mounts:
-	// every service waits for both.
-	table := make(chan []error, 1)
-	p.spawn(func() {
-		errs := bringup.Run(p.cfg.Table(params, string(cmdline)))
-		var err error
-		if p.cgroups, err = proc.NewCgroups(p.cfg.Cgroup); err != nil {
-			errs = append(errs, err)
-		}
-		table <- errs
-	})
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err != nil {
 		errs = append(errs, fmt.Errorf("exempt PID 1 from the OOM killer: %w", err))
 	}
-
 	p.console = &bootlog.Console{Guard: p.guard, Debug: params.Debug, Blocked: func(name string) {
 		p.spawn(func() { p.say(true, "console %s takes nothing more (flow control?): lines for it are left out", name) })
 	}}
@@ -193,7 +185,9 @@ func (p *pid1) boot(slack error) {
 		jc.Kernel = journal.NewKernelWriter(f, p.guard).Write
 	}
 	p.journal = journal.New(jc)
-	errs = append(errs, <-table...)
+	if p.cgroups, err = proc.NewCgroups(p.cfg.Cgroup); err != nil {
+		errs = append(errs, err)
+	}
 	p.broughtUp = p.clock.Uptime()
 	p.say(false, "PID 1 began at %.3f s, brought up in %.1f ms", p.began.Seconds(), (p.broughtUp-p.began).Seconds()*1000)
 	for _, w := range warnings {
@@ -203,6 +197,9 @@ func (p *pid1) boot(slack error) {
 		p.say(true, "%v", err)
 	}
 	p.startEngine()
+	for _, err := range <-others {
+		p.say(true, "%v", err)
+	}
 }
 
 func (p *pid1) startEngine() {
@@ -252,6 +249,11 @@ func (p *pid1) startEngine() {
 	p.spawn(func() { p.handleSignals(signals) })
 	if p.params.Shell {
 		p.say(true, "bee.shell: no service runs yet; the boot goes on when this shell ends")
+		if p.cfg.Local != nil {
+			if err := p.cfg.Local(context.Background(), p.journal.Log(journal.PID1)); err != nil {
+				p.say(true, "%v", err)
+			}
+		}
 		if err := runShell(p.reaper, p.cfg.Shell, p.cfg.TTY); err != nil {
 			p.say(true, "%v", err)
 		}
