@@ -22,6 +22,7 @@ import (
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/sandbox"
 	"github.com/bee-os/bee/pkg/kmod"
+	"github.com/bee-os/bee/pkg/kmod/modinfo"
 )
 
 // Groups of bee.lock. Kernel, headers and driver are one group; the compiler is
@@ -185,7 +186,7 @@ func readModinfo(name string) (kmod.Modinfo, error) {
 	if err != nil {
 		return kmod.Modinfo{}, err
 	}
-	info, err := kmod.ReadModinfo(f)
+	info, err := modinfo.Read(f)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return kmod.Modinfo{}, fmt.Errorf("read what %s says of itself: %w", filepath.Base(name), err)
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/kmod"
+	"github.com/bee-os/bee/pkg/kmod/modinfo"
 )
 
 // Kernel is one unpacked kernel package.
@@ -200,7 +201,7 @@ func readModule(path string) (kmod.Modinfo, error) {
 	if err != nil {
 		return kmod.Modinfo{}, err
 	}
-	return kmod.ReadModinfo(strings.NewReader(text))
+	return modinfo.Read(strings.NewReader(text))
 }
 
 // unpack gives a module's bytes without compression.

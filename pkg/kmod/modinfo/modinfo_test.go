@@ -1,4 +1,4 @@
-package kmod
+package modinfo
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/bee-os/bee/pkg/kmod"
 )
 
 // moduleELF makes a 64-bit little-endian object with one section .modinfo.
@@ -46,13 +48,13 @@ func moduleELF(modinfo string) []byte {
 	return b.Bytes()
 }
 
-func TestReadModinfo(t *testing.T) {
+func TestRead(t *testing.T) {
 	ko := moduleELF(strings.Join([]string{
 		"license=GPL", "firmware=a/b.bin", "firmware=c*.fw", "alias=pci:v1*", "alias=fs-x",
 		"depends=a-b,c", "softdep=pre: p q post: r", "softdep=pre: s", "name=x_y",
 		"vermagic=6.12 SMP", "no equals sign", "", "depends=",
 	}, "\x00") + "\x00")
-	want := Modinfo{
+	want := kmod.Modinfo{
 		Name: "x_y", License: "GPL", Vermagic: "6.12 SMP",
 		Alias: []string{"pci:v1*", "fs-x"}, Depends: []string{"a_b", "c"},
 		SoftPre: []string{"p", "q", "s"}, SoftPost: []string{"r"},
@@ -62,7 +64,7 @@ func TestReadModinfo(t *testing.T) {
 		"at":     bytes.NewReader(ko),
 		"stream": io.MultiReader(bytes.NewReader(ko)),
 	} {
-		got, err := ReadModinfo(r)
+		got, err := Read(r)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
 		}
@@ -73,15 +75,15 @@ func TestReadModinfo(t *testing.T) {
 		"cut off":     ko[:len(ko)-70],
 		"no .modinfo": bytes.Replace(ko, []byte(".modinfo"), []byte(".notinfo"), 1),
 	} {
-		if _, err := ReadModinfo(bytes.NewReader(b)); err == nil {
+		if _, err := Read(bytes.NewReader(b)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 }
 
-func FuzzReadModinfo(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	f.Add(moduleELF("alias=x\x00depends=a,b\x00softdep=pre: a\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		ReadModinfo(bytes.NewReader(b))
+		Read(bytes.NewReader(b))
 	})
 }
