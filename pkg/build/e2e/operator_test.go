@@ -246,7 +246,7 @@ func testProcessors(t *testing.T, m *machine) {
 		t.Errorf("autogroup is %q: niceness counts for nothing between services", out)
 	}
 	// Field 19 of proc_pid_stat(5). coldplug begins before all others and yields.
-	for name, want := range map[string]string{"coldplug": "10", "network": "0", "sshd": "0"} {
+	for name, want := range map[string]string{"coldplug": "10", "network": "-10", "sshd": "0"} {
 		f := strings.Fields(m.root(fmt.Sprintf("cat /proc/%d/stat", m.service(name).PID)))
 		if len(f) < 19 || f[18] != want {
 			t.Errorf("%s: niceness is not %s: %q", name, want, f)

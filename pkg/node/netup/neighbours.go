@@ -16,6 +16,9 @@ type lldpEvent struct {
 	lldp.Neighbour
 }
 
+// lldpBegun says that somebody listens on an interface from now on.
+type lldpBegun struct{ index int }
+
 // lldpFailed says that nobody listens on an interface any more.
 type lldpFailed struct {
 	index int
@@ -25,15 +28,21 @@ type lldpFailed struct {
 // maxNeighbours bounds what is kept of one interface: a hub may have many.
 const maxNeighbours = 16
 
-// listen begins to listen for the other end of an interface's cable.
+// listen begins to listen for the other end of an interface's cable, soon.
 func (s *service) listen(n *nic) {
 	if s.Neighbours == nil {
 		return
 	}
-	n.listening = time.Now().Round(0)
+	n.listening = time.Time{}
 	index := n.Index
 	ctx := n.ctx
 	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(s.ListenAfter):
+		}
+		s.queue.post(lldpBegun{index})
 		err := s.Neighbours(ctx, index, func(h lldp.Neighbour) { s.queue.post(lldpEvent{index, h}) })
 		if err != nil && ctx.Err() == nil {
 			s.queue.post(lldpFailed{index, err})
@@ -63,6 +72,13 @@ func (s *service) neighbourHeard(e lldpEvent) {
 	}
 	n.neighbours = kept
 	s.dirty = true
+}
+
+func (s *service) listenBegun(e lldpBegun) {
+	if n := s.nics[e.index]; n != nil {
+		n.listening = time.Now().Round(0)
+		s.dirty = true
+	}
 }
 
 func (s *service) listenFailed(e lldpFailed) {

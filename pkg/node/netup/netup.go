@@ -59,6 +59,7 @@ type Config struct {
 	Probe       func(ctx context.Context, index int, mac net.HardwareAddr, addr netip.Addr) (net.HardwareAddr, error) // nil: no conflict detection
 	Solicit     func(index int) error                                                                                 // router advertisements now; nil: wait for them
 	Neighbours  Listener                                                                                              // nil: nobody listens for the other ends of cables
+	ListenAfter time.Duration                                                                                         // how long after a card came: they speak every half minute, and nobody waits for them
 	SetHostname func(name string) error                                                                               // sethostname(2)
 	WatchSeed   func(ctx context.Context, named func(name string)) error                                              // tells the host name of a NoCloud seed, whenever one comes; nil: none does
 	Boottime    func() (time.Duration, error)                                                                         // CLOCK_BOOTTIME, clock_gettime(2)
@@ -196,6 +197,8 @@ func (s *service) handle(e any) error {
 		s.dhcp6Changed(e)
 	case lldpEvent:
 		s.neighbourHeard(e)
+	case lldpBegun:
+		s.listenBegun(e)
 	case lldpFailed:
 		s.listenFailed(e)
 	case upFailed:

@@ -243,7 +243,9 @@ func (s *service) carrierChanged(n *nic) {
 	if n.Carrier {
 		s.logf("%s: carrier", n.Name)
 		n.speed = readSpeed(s.root, n.Name)
-		n.listening = time.Now().Round(0)
+		if !n.listening.IsZero() {
+			n.listening = time.Now().Round(0)
+		}
 		if n.Candidate && n.v4 == nil && n.Method != methodStatic {
 			s.claim(n)
 		}

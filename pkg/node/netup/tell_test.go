@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/bee-os/bee/pkg/node/netup/lldp"
 	"github.com/bee-os/bee/pkg/node/netup/netstate"
 	"github.com/bee-os/bee/pkg/node/netup/rtnl"
 )
@@ -127,6 +129,53 @@ func TestTheFirstTellingWaitsForCards(t *testing.T) {
 		time.Sleep(2 * time.Millisecond)
 		if !written() {
 			t.Errorf("not told after %v", tellLatest)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		close(k.events)
+	})
+}
+
+// upKernel has cards that come up at once.
+type upKernel struct{ quietKernel }
+
+func (upKernel) SetUp(int) error { return nil }
+
+// TestNeighboursAreListenedToLater: the address goes first.
+func TestNeighboursAreListenedToLater(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"sys/class/net/eth0/device", "etc", "run/bee"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		k := upKernel{quietKernel{events: make(chan []rtnl.Event)}}
+		done := make(chan error)
+		began := time.Now()
+		var listens time.Duration
+		go func() {
+			done <- Run(ctx, Config{Root: root, Kernel: k, Supervisor: deaf{}, Out: t.Output(), ListenAfter: time.Second,
+				SetHostname: func(string) error { return nil }, Boottime: func() (time.Duration, error) { return 0, nil },
+				Neighbours: func(ctx context.Context, _ int, _ func(lldp.Neighbour)) error {
+					listens = time.Since(began)
+					<-ctx.Done()
+					return nil
+				}})
+		}()
+		k.events <- []rtnl.Event{rtnl.LinkChanged{Link: rtnl.Link{Index: 2, Name: "eth0", Ethernet: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}}}}
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		if listens != time.Second {
+			t.Errorf("listens %v after the card came, want 1 s", listens)
+		}
+		text, err := os.ReadFile(filepath.Join(root, netstate.Path))
+		var st netstate.State
+		if err != nil || json.Unmarshal(text, &st) != nil || len(st.Interfaces) != 1 || st.Interfaces[0].Listening.Sub(began) != time.Second {
+			t.Errorf("since when is not told: %v: %s", err, text)
 		}
 		cancel()
 		if err := <-done; err != nil {
