@@ -25,15 +25,18 @@ var ErrNothingToDrive = errors.New("it finds nothing here to drive")
 // compressedFile is MODULE_INIT_COMPRESSED_FILE (finit_module(2)).
 const compressedFile = 4
 
-// lowNice is the niceness of threads that insert what nobody waits for: the
+// Niceness of the service, and of threads that insert what nobody waits for: the
 // kernel unpacks and links a module on the caller's time.
-const lowNice = 10
+const (
+	lowNice   = 10
+	laterNice = 19
+)
 
 // Kernel inserts modules by finit_module(2). It needs CAP_SYS_MODULE.
 type Kernel struct{ Root string }
 
 // Insert implements Inserter.
-func (k Kernel) Insert(file, options string, low bool) error {
+func (k Kernel) Insert(file, options string, u Urgency) error {
 	f, err := os.Open(k.Root + "/" + file)
 	if err != nil {
 		return err
@@ -43,13 +46,17 @@ func (k Kernel) Insert(file, options string, low bool) error {
 	if !strings.HasSuffix(file, ".ko") {
 		flags = compressedFile
 	}
-	if low {
+	if u != Now {
+		nice := lowNice
+		if u == Later {
+			nice = laterNice
+		}
 		// Never unlocked: the thread ends with the goroutine and takes its
 		// niceness with it.
 		done := make(chan error)
 		go func() {
 			runtime.LockOSThread()
-			if err := unix.Setpriority(unix.PRIO_PROCESS, 0, lowNice); err != nil {
+			if err := unix.Setpriority(unix.PRIO_PROCESS, 0, nice); err != nil {
 				done <- err
 				return
 			}

@@ -14,11 +14,20 @@ import (
 	"github.com/bee-os/bee/pkg/node/modload/modstate"
 )
 
-// Inserter puts one module into the kernel: Kernel does it for real. low asks
-// for a low priority: nobody waits for this one.
+// Inserter puts one module into the kernel: Kernel does it for real, at the
+// priority that its urgency deserves.
 type Inserter interface {
-	Insert(file, options string, low bool) error
+	Insert(file, options string, u Urgency) error
 }
+
+// Urgency is who waits for a module.
+type Urgency uint8
+
+const (
+	Now   Urgency = iota // an operator does: network cards
+	Early                // nobody does, but what it drives takes long to answer: disks
+	Later                // nobody does; no more at a time than Loader.Parallel
+)
 
 // errForbidden is the fate of a module on a blacklist.
 var errForbidden = errors.New("blacklisted")
@@ -31,7 +40,7 @@ type Loader struct {
 	Index    *kmod.Index
 	Policy   Policy
 	Inserter Inserter
-	Parallel int // modules inserted at the same time
+	Parallel int // modules inserted at the same time, of those that are loaded Later
 
 	once  sync.Once
 	slots chan struct{}
@@ -50,18 +59,18 @@ type job struct {
 }
 
 // Load loads a module and everything it needs, and returns when that is done.
-// wanted says who asked. low is passed to the Inserter.
-func (l *Loader) Load(name, wanted string, low bool) error {
+// wanted says who asked. What is not loaded Now has a low priority.
+func (l *Loader) Load(name, wanted string, u Urgency) error {
 	l.once.Do(func() {
 		l.slots = make(chan struct{}, max(1, l.Parallel))
 		l.jobs = make(map[string]*job)
 	})
-	err := l.load(kmod.Normalize(name), wanted, low)
-	l.companions(low)
+	err := l.load(kmod.Normalize(name), wanted, u)
+	l.companions(u)
 	return err
 }
 
-func (l *Loader) load(name, wanted string, low bool) error {
+func (l *Loader) load(name, wanted string, u Urgency) error {
 	if l.Index.Builtin(name) {
 		return nil
 	}
@@ -77,7 +86,7 @@ func (l *Loader) load(name, wanted string, low bool) error {
 		return j.err
 	}
 	defer close(j.done)
-	if j.err = l.insert(name, wanted, low); j.err == nil {
+	if j.err = l.insert(name, wanted, u); j.err == nil {
 		l.mu.Lock()
 		l.fresh = append(l.fresh, name)
 		l.mu.Unlock()
@@ -88,7 +97,7 @@ func (l *Loader) load(name, wanted string, low bool) error {
 // companions loads what is wanted after the modules that were loaded: softdep
 // post: (modprobe.d(5)). No load waits for it: a companion may need the module
 // that it follows, and whatever else is being loaded.
-func (l *Loader) companions(low bool) {
+func (l *Loader) companions(u Urgency) {
 	for {
 		l.mu.Lock()
 		fresh := l.fresh
@@ -101,7 +110,7 @@ func (l *Loader) companions(low bool) {
 			_, post := l.Index.Soft(name)
 			for _, p := range post {
 				for _, m := range l.Index.Resolve(p) {
-					l.load(m, "", low) // wanted, not needed: its own record tells
+					l.load(m, "", u) // wanted, not needed: its own record tells
 				}
 			}
 		}
@@ -109,7 +118,7 @@ func (l *Loader) companions(low bool) {
 }
 
 // insert waits for what the module needs and inserts it.
-func (l *Loader) insert(name, wanted string, low bool) error {
+func (l *Loader) insert(name, wanted string, u Urgency) error {
 	if l.Policy.Forbidden(name) {
 		return errForbidden
 	}
@@ -123,13 +132,13 @@ func (l *Loader) insert(name, wanted string, low bool) error {
 	errs := make([]error, len(needs))
 	var wg sync.WaitGroup
 	for i, d := range needs {
-		wg.Go(func() { errs[i] = l.load(d, "", low) })
+		wg.Go(func() { errs[i] = l.load(d, "", u) })
 	}
 	pre, _ := l.Index.Soft(name)
 	for _, p := range pre {
 		for _, m := range l.Index.Resolve(p) {
 			if !l.leadsBack(m, name) {
-				wg.Go(func() { l.load(m, "", low) }) // wanted, not needed: its own record tells
+				wg.Go(func() { l.load(m, "", u) }) // wanted, not needed: its own record tells
 			}
 		}
 	}
@@ -148,11 +157,16 @@ func (l *Loader) insert(name, wanted string, low bool) error {
 	if _, err := fs.Stat(l.Root, path.Join("sys/module", name, "initstate")); err == nil {
 		return nil // somebody was faster
 	}
-	l.slots <- struct{}{}
+	// A disk's driver sleeps for most of the time that it takes: it holds nobody up.
+	if u == Later {
+		l.slots <- struct{}{}
+	}
 	began := time.Now()
-	err := l.Inserter.Insert(path.Join(l.Dir, file), options, low)
+	err := l.Inserter.Insert(path.Join(l.Dir, file), options, u)
 	took := time.Since(began)
-	<-l.slots
+	if u == Later {
+		<-l.slots
+	}
 	m := modstate.Module{Name: name, Options: options, Wanted: wanted, Duration: took}
 	if err != nil {
 		err = fmt.Errorf("load module %s: %w", name, err)

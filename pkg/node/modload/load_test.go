@@ -44,12 +44,12 @@ type kernel struct {
 	mu      sync.Mutex
 	order   []string
 	options map[string]string
-	low     map[string]bool
+	urgency map[string]Urgency
 	fail    map[string]error
 	meet    map[string]chan struct{} // both of two modules wait for the other
 }
 
-func (k *kernel) Insert(file, options string, low bool) error {
+func (k *kernel) Insert(file, options string, u Urgency) error {
 	name, _ := kmod.NameOf(path.Base(file))
 	if c := k.meet[name]; c != nil {
 		select { // one sends, one receives: neither goes on alone
@@ -61,9 +61,9 @@ func (k *kernel) Insert(file, options string, low bool) error {
 	defer k.mu.Unlock()
 	k.order = append(k.order, name)
 	if k.options == nil {
-		k.options, k.low = make(map[string]string), make(map[string]bool)
+		k.options, k.urgency = make(map[string]string), make(map[string]Urgency)
 	}
-	k.options[name], k.low[name] = options, low
+	k.options[name], k.urgency[name] = options, u
 	return k.fail[name]
 }
 
@@ -84,7 +84,7 @@ func TestLoadOrder(t *testing.T) {
 	k := &kernel{}
 	l := newLoader(t, k, fstest.MapFS{}, "")
 	for range 2 { // the second time there is nothing left to do
-		if err := l.Load("virtio-net", "virtio:d00000001v00001AF4", false); err != nil {
+		if err := l.Load("virtio-net", "virtio:d00000001v00001AF4", Now); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,21 +104,21 @@ func TestLoadIndependentAtTheSameTime(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, name := range []string{"nvme", "ahci"} {
 		wg.Go(func() {
-			if err := l.Load(name, "", true); err != nil {
+			if err := l.Load(name, "", Later); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait() // hangs where they go one after another
-	if slices.Index(k.order, "nvme_core") > slices.Index(k.order, "nvme") || !k.low["nvme"] {
-		t.Errorf("order %v, low %v", k.order, k.low)
+	if slices.Index(k.order, "nvme_core") > slices.Index(k.order, "nvme") || k.urgency["nvme"] != Later {
+		t.Errorf("order %v, urgency %v", k.order, k.urgency)
 	}
 }
 
 func TestLoadSoftCircle(t *testing.T) {
 	k := &kernel{}
 	l := newLoader(t, k, fstest.MapFS{}, "")
-	if err := l.Load("a", "", false); err != nil {
+	if err := l.Load("a", "", Now); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Contains(k.order, "a") {
@@ -131,7 +131,7 @@ func TestLoadSoftCircle(t *testing.T) {
 func TestLoadCompanions(t *testing.T) {
 	k := &kernel{}
 	l := newLoader(t, k, fstest.MapFS{}, "")
-	if err := l.Load("nvme_core", "", false); err != nil {
+	if err := l.Load("nvme_core", "", Now); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(k.order, []string{"nvme_core", "nvme"}) {
@@ -143,20 +143,20 @@ func TestLoadFailures(t *testing.T) {
 	damaged := errors.New("exec format error")
 	k := &kernel{fail: map[string]error{"failover": damaged, "ahci": fmt.Errorf("%w: busy", ErrNothingToDrive)}}
 	l := newLoader(t, k, fstest.MapFS{"sys/module/nvme_core/initstate": {}}, "module_blacklist=nvme")
-	err := l.Load("virtio_net", "", false)
+	err := l.Load("virtio_net", "", Now)
 	if !errors.Is(err, damaged) || !strings.Contains(err.Error(), "virtio_net") || !strings.Contains(err.Error(), "failover") {
 		t.Errorf("a damaged dependency: %v", err)
 	}
-	if err := l.Load("nvme", "", false); !errors.Is(err, errForbidden) {
+	if err := l.Load("nvme", "", Now); !errors.Is(err, errForbidden) {
 		t.Errorf("a blacklisted module: %v", err)
 	}
-	if err := l.Load("nvme_core", "", false); err != nil {
+	if err := l.Load("nvme_core", "", Now); err != nil {
 		t.Errorf("a module that is in: %v", err)
 	}
-	if err := l.Load("ahci", "", false); !errors.Is(err, ErrNothingToDrive) {
+	if err := l.Load("ahci", "", Now); !errors.Is(err, ErrNothingToDrive) {
 		t.Errorf("a module with nothing to drive: %v", err)
 	}
-	if err := l.Load("nothing", "", false); !errors.Is(err, kmod.ErrNotFound) {
+	if err := l.Load("nothing", "", Now); !errors.Is(err, kmod.ErrNotFound) {
 		t.Errorf("an unknown module: %v", err)
 	}
 	if d := cmp.Diff([]string{"failover", "ahci"}, k.order); d != "" {
@@ -175,7 +175,7 @@ func TestLoadFailures(t *testing.T) {
 	for _, m := range []string{"failover", "net_failover", "virtio_net"} {
 		l.Retry(m)
 	}
-	if err := l.Load("virtio_net", "", false); err != nil {
+	if err := l.Load("virtio_net", "", Now); err != nil {
 		t.Error(err)
 	}
 	if loaded, failed := l.Log(); len(loaded) != 3 || len(failed) != 1 {

@@ -45,7 +45,8 @@ type Service struct {
 	fsys    fs.FS
 	hints   *kmod.Hints
 	orphans map[string]modstate.Orphan // by device
-	told    map[string]bool            // failures that were logged
+	mu      sync.Mutex
+	told    map[string]bool // failures that were logged
 }
 
 // Events are the kernel's, in their order. An error that is ErrOverrun says that
@@ -96,27 +97,68 @@ func (s *Service) firstPass() {
 	if i := slices.IndexFunc(near, func(d Device) bool { return !isNetwork(d.Modalias) }); i >= 0 {
 		first = i
 	}
-	s.serve(near[:first], false)
+	s.serve(near[:first], Now)
 	if s.Yield != nil {
 		s.Yield()
 	}
 	// Disks take long to answer: theirs begin before everything else is looked for.
-	// The look at every device below waits for them, and judges.
-	var wg sync.WaitGroup
+	// The look at every device below has their modules too, and judges.
+	disk := make(map[string]bool)
 	for _, d := range near[first:] {
-		for _, name := range s.Loader.Index.Lookup(d.Modalias) {
-			wg.Go(func() { s.Loader.Load(name, d.Modalias, true) }) // the error comes again there
-		}
+		disk[d.Modalias] = true
 	}
-	s.scan()
+	urgency := func(d Device) Urgency {
+		if disk[d.Modalias] {
+			return Early // whichever pass asks first
+		}
+		return Later
+	}
+	disks := s.begin(near[first:], urgency)
+	all := s.begin(s.devices(), urgency)
+	var wg sync.WaitGroup
 	for _, name := range s.always() {
 		wg.Go(func() { s.load(name, "always") })
 	}
+	s.prepareToJudge(all)
+	if s.Events != nil {
+		s.whileLoading(disks, all)
+	}
+	s.finish(all)
 	wg.Wait()
 	s.mountEFI()
 	// Buses appear as their drivers load, and their devices with them.
 	s.catchUp()
 }
+
+// prepareToJudge reads the hints, which takes longer than all tables, if somebody
+// will want them.
+func (s *Service) prepareToJudge(p *pass) {
+	if slices.ContainsFunc(p.devices, func(d Device) bool { return !d.Bound && len(p.results[p.seen[d.Modalias]].found) == 0 }) {
+		s.wanted("")
+	}
+}
+
+// whileLoading serves what appears while disks take their time.
+func (s *Service) whileLoading(passes ...*pass) {
+	loaded := make(chan struct{})
+	go func() {
+		for _, p := range passes {
+			p.wg.Wait()
+		}
+		close(loaded)
+	}()
+	for {
+		select {
+		case <-loaded:
+			return
+		case <-time.After(lookAgain):
+			s.catchUp()
+		}
+	}
+}
+
+// lookAgain is how often events are looked at while modules are loaded.
+const lookAgain = 20 * time.Millisecond
 
 // catchUp serves what appeared since the service began to listen, and what that
 // makes appear, until nothing is left. The kernel tells of each, which costs a
@@ -152,7 +194,7 @@ func (s *Service) catchUp() {
 		if len(fresh) == 0 {
 			return
 		}
-		s.serve(fresh, true) // looks whether they are bound meanwhile
+		s.serve(fresh, Later) // looks whether they are bound meanwhile
 	}
 }
 
@@ -196,50 +238,72 @@ func (s *Service) load(name, wanted string) {
 		modules = []string{name} // fails by name, and is told
 	}
 	for _, m := range modules {
-		if err := s.Loader.Load(m, wanted, true); err != nil {
+		if err := s.Loader.Load(m, wanted, Later); err != nil {
 			s.fail(m, err)
 		}
 	}
 }
 
-// scan looks at every device. The network cards' modules are in before
-// anything else is begun when urgent.
-func (s *Service) scan() {
+// devices lists every device, and forgets those that were left without a driver
+// and are gone.
+func (s *Service) devices() []Device {
 	devices, err := Devices(s.fsys)
 	if err != nil {
 		s.logf("%v", err)
-	} else { // a removal may be among the events that were lost
-		maps.DeleteFunc(s.orphans, func(path string, _ modstate.Orphan) bool {
-			return !slices.ContainsFunc(devices, func(d Device) bool { return d.Path == path })
-		})
+		return devices
 	}
-	s.serve(devices, true)
+	// A removal may be among the events that were lost.
+	maps.DeleteFunc(s.orphans, func(path string, _ modstate.Orphan) bool {
+		return !slices.ContainsFunc(devices, func(d Device) bool { return d.Path == path })
+	})
+	return devices
 }
 
+// scan looks at every device.
+func (s *Service) scan() { s.serve(s.devices(), Later) }
+
 // serve loads what the devices ask for, at the same time.
-func (s *Service) serve(devices []Device, low bool) {
-	type result struct {
-		found []string
-		errs  []error
-	}
-	results := make([]result, len(devices))
-	var wg sync.WaitGroup
-	seen := make(map[string]int)
+func (s *Service) serve(devices []Device, u Urgency) {
+	s.finish(s.begin(devices, func(Device) Urgency { return u }))
+}
+
+// pass is devices whose modules are being loaded.
+type pass struct {
+	devices []Device
+	results []result       // of the first device with a modalias
+	seen    map[string]int // index into results, by modalias
+	wg      sync.WaitGroup
+}
+
+// result is what a modalias led to.
+type result struct {
+	found []string
+	errs  []error
+}
+
+// begin starts to load what the devices ask for.
+func (s *Service) begin(devices []Device, urgency func(Device) Urgency) *pass {
+	p := &pass{devices: devices, results: make([]result, len(devices)), seen: make(map[string]int)}
 	for i, d := range devices {
-		if _, ok := seen[d.Modalias]; ok {
+		if _, ok := p.seen[d.Modalias]; ok {
 			continue // hundreds of equal functions ask once
 		}
-		seen[d.Modalias] = i
-		found := s.Loader.Index.Lookup(d.Modalias)
-		results[i].found = found
-		results[i].errs = make([]error, len(found))
-		for j, name := range found {
-			wg.Go(func() { results[i].errs[j] = s.Loader.Load(name, d.Modalias, low) })
+		p.seen[d.Modalias] = i
+		r, u := &p.results[i], urgency(d)
+		r.found = s.Loader.Index.Lookup(d.Modalias)
+		r.errs = make([]error, len(r.found))
+		for j, name := range r.found {
+			p.wg.Go(func() { r.errs[j] = s.Loader.Load(name, d.Modalias, u) })
 		}
 	}
-	wg.Wait()
-	for _, d := range devices {
-		r := results[seen[d.Modalias]]
+	return p
+}
+
+// finish waits until they are loaded and judges the devices.
+func (s *Service) finish(p *pass) {
+	p.wg.Wait()
+	for _, d := range p.devices {
+		r := p.results[p.seen[d.Modalias]]
 		s.judge(d, r.found, r.errs)
 	}
 }
@@ -313,7 +377,11 @@ func (s *Service) event(u Uevent) bool {
 		for _, m := range s.Loader.Index.Lookup(u.Modalias) {
 			s.Loader.Retry(m)
 		}
-		s.serve([]Device{{Path: u.Path, Modalias: u.Modalias}}, !isNetwork(u.Modalias))
+		urgency := Later
+		if isNetwork(u.Modalias) {
+			urgency = Now
+		}
+		s.serve([]Device{{Path: u.Path, Modalias: u.Modalias}}, urgency)
 		// A coldplug of the kernel's own gives hundreds that change nothing.
 		return s.Loader.Attempts() != attempts || len(s.orphans) != orphan
 	case u.Action == "remove" || u.Action == "bind":
@@ -326,6 +394,8 @@ func (s *Service) event(u Uevent) bool {
 
 // fail logs a failure once.
 func (s *Service) fail(name string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.told[name] {
 		s.told[name] = true
 		s.logf("%v", err)

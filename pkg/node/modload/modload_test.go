@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -239,8 +240,8 @@ func TestFirstPass(t *testing.T) {
 	if n := slices.Index(k.order, "virtio_net"); n != 2 {
 		t.Errorf("the NIC's modules are not first: %v", k.order)
 	}
-	if k.low["virtio_net"] || !k.low["nvme"] || k.options["nvme"] != "poll_queues=2" {
-		t.Errorf("low %v, options %v", k.low, k.options)
+	if k.urgency["virtio_net"] != Now || k.urgency["nvme"] != Early || k.urgency["ahci"] != Later || k.options["nvme"] != "poll_queues=2" {
+		t.Errorf("urgency %v, options %v", k.urgency, k.options)
 	}
 	if d := cmp.Diff([]string{"ahci", "failover", "net_failover", "nvme", "nvme_core", "virtio_net"}, names(states[0].Loaded)); d != "" {
 		t.Error(d)
@@ -358,5 +359,30 @@ func TestReadStateAbsentOrBroken(t *testing.T) {
 	}
 	if _, err := modstate.Read(os.DirFS(root)); err == nil || !strings.Contains(err.Error(), modstate.Path) {
 		t.Errorf("broken: %v", err)
+	}
+}
+
+// A disk that takes its time to answer holds up neither what appears meanwhile nor
+// what waits for its turn, of which there is one here at a time.
+func TestADiskHoldsNobodyUp(t *testing.T) {
+	disk := Uevent{Action: "add", Path: "devices/pci0000:00/0000:00:09.0", Modalias: "pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01"}
+	answer := make(chan struct{})
+	k := &kernel{meet: map[string]chan struct{}{"nvme": answer, "ahci": answer}} // nvme is not done before ahci, which comes by an event
+	root := machineRoot(t)
+	s := &Service{Root: root, Loader: newLoader(t, k, os.DirFS(root), "bee.module=a"), Out: t.Output(), Degraded: func(string) {}, Ready: func() {},
+		Events: &events{pending: []any{disk}, each: func() {}}}
+	s.Loader.Parallel = 1
+	done := make(chan error, 1)
+	go func() { done <- s.Run(context.Background()) }()
+	select {
+	case err := <-done:
+		if !errors.Is(err, errDone) {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the disk holds up what appears beside it")
+	}
+	if slices.Index(k.order, "a") < 0 {
+		t.Errorf("order %v", k.order)
 	}
 }

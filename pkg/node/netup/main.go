@@ -50,7 +50,7 @@ func Main(out io.Writer) int {
 			return dhcp6.Listen(name, index)
 		},
 		Neighbours:  lldp.Listen,
-		ListenAfter: time.Second, // the address goes first
+		ListenAfter: 500 * time.Millisecond, // the address goes first
 		Probe:       rawip.Conflict,
 		Solicit:     rawip.SolicitRouters,
 		SetHostname: func(name string) error { return unix.Sethostname([]byte(name)) },

@@ -108,9 +108,9 @@ func thisMachine(cmdline string, params bootparam.Params, out io.Writer) (machin
 			if loaded(root, module) || index.Builtin(module) {
 				return nil
 			}
-			return loader.Load(kmod.Normalize(module), "nvidia", false)
+			return loader.Load(kmod.Normalize(module), "nvidia", modload.Now)
 		},
-		insert: func(file, options string) error { return kernel.Insert(file, options, false) },
+		insert: func(file, options string) error { return kernel.Insert(file, options, modload.Now) },
 		log:    log.since, node: func(n Node) error { return makeNode("/dev", n) },
 		persistence: persistence, save: func(s nvstate.State) error { return s.Write("/") },
 	}, nil
