@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,6 +43,9 @@ func startTyping(t *testing.T, termName string, args ...string) *typist {
 	if err := os.Symlink(self, filepath.Join(bin, "sh")); err != nil {
 		t.Fatal(err)
 	}
+	// Whoever ran the tests under nohup(1) has SIGHUP ignored, and so would the
+	// shell. A signal that is caught is at its default in a child.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	cmd := exec.Command(self)
 	cmd.Args = append([]string{"-sh"}, args...)
 	cmd.Dir = home
