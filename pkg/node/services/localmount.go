@@ -13,5 +13,7 @@ func localmount() supervise.Service {
 		Summary: "file systems and directories",
 		Kind:    supervise.Oneshot,
 		Func:    bringup.LocalMount,
+
+		StartTimeout: waitForSSH,
 	}
 }

@@ -79,6 +79,16 @@ func TestSSHNeedsNoNetworkAndNoDriver(t *testing.T) {
 	}
 }
 
+// What sshd waits for without needing it must not hold it up for long.
+func TestNothingThatHangsHoldsSSHUp(t *testing.T) {
+	list := All(bootparam.Params{})
+	for _, name := range reach(list, "sshd", all) {
+		if s := find(t, list, name); name != "sshsetup" && (s.StartTimeout == 0 || s.StartTimeout > waitForSSH) {
+			t.Errorf("sshd waits %s for %s (0: the default of minutes)", s.StartTimeout, name)
+		}
+	}
+}
+
 func TestOnlyWhatSSHNeedsIsANeed(t *testing.T) {
 	list := All(bootparam.Params{})
 	allowed := map[string][]string{

@@ -15,5 +15,7 @@ func settings(p bootparam.Params) supervise.Service {
 		Kind:    supervise.Oneshot,
 		Func:    bringup.Settings(p),
 		Wants:   []string{"localmount"},
+
+		StartTimeout: waitForSSH,
 	}
 }

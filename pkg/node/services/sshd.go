@@ -1,6 +1,14 @@
 package services
 
-import "github.com/bee-os/bee/pkg/node/supervise"
+import (
+	"time"
+
+	"github.com/bee-os/bee/pkg/node/supervise"
+)
+
+// waitForSSH bounds what sshd comes after without needing it: whatever hangs there,
+// SSH comes up.
+const waitForSSH = 10 * time.Second
 
 // sshd is what an operator looks through: it never gives up, is stopped last,
 // and needs no network.
