@@ -71,6 +71,9 @@ func TestBlockedConsoleHoldsNobodyUp(t *testing.T) {
 		line := fmt.Sprint(i)
 		c.Print(line)
 		other.want(t, line)
+		for i == 0 && len(c.devices[0].queue) > 0 {
+			time.Sleep(time.Millisecond) // until its goroutine holds the first: taken later, it would make room once more
+		}
 	}
 	if blocked != 1 {
 		t.Errorf("told %d times, want once", blocked)
