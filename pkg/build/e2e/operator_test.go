@@ -99,6 +99,10 @@ func testSessions(t *testing.T, m *machine) {
 	if out, status := m.as("root", "sh -s one two", strings.NewReader("x=$((6*7))\necho $x $2 $#\nfalse\nexit 3\n")); status != 3 || !strings.HasPrefix(out, "42 two 2\n") {
 		t.Errorf("sh -s: status %d, %q", status, out)
 	}
+	// sshd's own priority in the boot is nobody else's (proc(5), stat, field 19).
+	if f := strings.Fields(m.root("cat /proc/self/stat")); len(f) < 19 || f[18] != "0" {
+		t.Errorf("a session's niceness: %q, want 0", f)
+	}
 	// OpenSSH's client gives 255 for a command that a signal ended.
 	_, err := m.client.Run(m.ctx, "root", m.port, "kill -9 $$", nil)
 	if status, _ := ssh.ExitStatus(err); status != 255 {

@@ -12,5 +12,6 @@ func sshsetup() supervise.Service {
 		Wants:    []string{"localmount"},
 		Restart:  supervise.UntilSuccess,
 		Critical: true,
+		Nice:     -10, // sshd waits for it
 	}
 }

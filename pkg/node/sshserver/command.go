@@ -111,25 +111,43 @@ func ServerMain(args []string, stderr io.Writer) int {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		logger.Printf("keep descriptors from sessions: %v", err) // the supervisor's pipe
 	}
+	// First of all: who comes early waits for an answer and is not refused.
+	l, err := Listen(ctx, address)
+	if err != nil {
+		logger.Printf("listen for SSH: %v", err)
+		return 1
+	}
 	s, err := Load(os.DirFS("/"))
 	if err != nil {
+		l.Close()
 		logger.Print(err)
 		return 1
 	}
 	s.Log = logger
 	s.SFTP = []string{"/bin/sftp-server"}
 	s.Starter = &HostStarter{Cgroups: SessionCgroups, Log: logger}
-	l, err := Listen(ctx, address)
-	if err != nil {
-		logger.Printf("listen for SSH: %v", err)
-		return 1
-	}
-	notify.Ready()
+	l, greeted := Rehearse(l)
+	go func() { tellReady(<-greeted, logger) }()
 	if err := s.Serve(ctx, l); err != nil {
 		logger.Print(err)
 		return 1
 	}
 	return 0
+}
+
+// tellReady is called when the server has greeted itself, or has not: then it is
+// left to serve whom it can. Until now it went before the rest of the boot;
+// sessions shall not.
+func tellReady(err error, logger *log.Logger) {
+	if err := unix.Setpriority(unix.PRIO_PGRP, 0, 0); err != nil {
+		logger.Printf("lower the priority: %v", err)
+	}
+	if err != nil {
+		logger.Print(err)
+		notify.Degraded(err.Error())
+		return
+	}
+	notify.Ready()
 }
 
 // SFTPMain is the command sftp-server, which sshd starts as the session's user.

@@ -117,6 +117,9 @@ func (g *guard) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.drop(g)
+	if _, own := g.Conn.(ownConn); own {
+		return err // nobody left
+	}
 	if authenticated {
 		a.active--
 		return err

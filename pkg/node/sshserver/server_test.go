@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -74,6 +75,11 @@ func newSigner(t testing.TB) (gossh.Signer, ed25519.PrivateKey) {
 
 func startServer(t testing.TB, change func(*Server)) *testServer {
 	t.Helper()
+	return startServerOn(t, func(l net.Listener) net.Listener { return l }, change)
+}
+
+func startServerOn(t testing.TB, wrap func(net.Listener) net.Listener, change func(*Server)) *testServer {
+	t.Helper()
 	host, _ := newSigner(t)
 	key, raw := newSigner(t)
 	keys, _ := ParseAuthorizedKeys("test", gossh.MarshalAuthorizedKey(key.PublicKey()))
@@ -101,7 +107,8 @@ func startServer(t testing.TB, change func(*Server)) *testServer {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ts := &testServer{Server: s, addr: l.Addr().String(), key: key, raw: raw, log: out, cancel: cancel, done: make(chan error, 1)}
-	go func() { ts.done <- s.Serve(ctx, l) }()
+	on := wrap(l)
+	go func() { ts.done <- s.Serve(ctx, on) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ts.done; err != nil {
