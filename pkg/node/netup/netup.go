@@ -108,10 +108,12 @@ type service struct {
 // What changed is told when nothing more has happened for tellQuiet, and no later
 // than after tellLatest: a cable or a lease is a dozen events, and who writes
 // files between them answers the server late. The first time it is told after
-// tellLatest: in a boot the cards appear within that.
+// tellFirst: in a boot the cards appear within that, and an operator waits for
+// their addresses and not for the files.
 const (
 	tellQuiet  = 50 * time.Millisecond
 	tellLatest = 250 * time.Millisecond
+	tellFirst  = 500 * time.Millisecond
 )
 
 // rewriteWait is the time until what could not be written is written again,
@@ -145,9 +147,9 @@ func Run(ctx context.Context, cfg Config) error {
 			if changed.IsZero() {
 				changed = time.Now()
 			}
-			wait := time.Until(changed.Add(tellLatest))
+			wait := time.Until(changed.Add(tellFirst))
 			if s.written.any {
-				wait = min(wait, tellQuiet)
+				wait = min(time.Until(changed.Add(tellLatest)), tellQuiet)
 			}
 			tell = time.After(wait)
 		case s.written.failed != "":

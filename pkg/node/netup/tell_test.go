@@ -74,15 +74,27 @@ func TestABurstIsToldOnce(t *testing.T) {
 			k.events <- []rtnl.Event{rtnl.LinkChanged{Link: rtnl.Link{Index: 2, Name: "ib0", MTU: mtu}}}
 			time.Sleep(20 * time.Millisecond)
 		}
-		for i := range 12 { // until 240 ms
+		for i := range 24 { // until 480 ms
 			change(1500 + i)
 		}
 		if got := mtu(); got != 0 {
-			t.Errorf("told after 240 ms of changes: MTU %d", got)
+			t.Errorf("told after 480 ms of changes: MTU %d", got)
+		}
+		change(1524)
+		time.Sleep(10 * time.Millisecond)
+		if got := mtu(); got != 1524 {
+			t.Errorf("after 510 ms of changes, MTU %d is told, want 1524", got)
+		}
+		// From now on a burst is told sooner.
+		for i := range 12 { // until 240 ms
+			change(1550 + i)
+		}
+		if got := mtu(); got != 1524 {
+			t.Errorf("told after 240 ms of more changes: MTU %d", got)
 		}
 		change(1512)
 		if got := mtu(); got != 1512 {
-			t.Errorf("after 260 ms of changes, MTU %d is told, want 1512", got)
+			t.Errorf("after 260 ms of more changes, MTU %d is told, want 1512", got)
 		}
 		change(1600)
 		time.Sleep(20 * time.Millisecond)
@@ -122,13 +134,13 @@ func TestTheFirstTellingWaitsForCards(t *testing.T) {
 			_, err := os.Stat(filepath.Join(root, netstate.Path))
 			return err == nil
 		}
-		time.Sleep(tellLatest - time.Millisecond)
+		time.Sleep(tellFirst - time.Millisecond)
 		if written() {
-			t.Errorf("told before %v", tellLatest)
+			t.Errorf("told before %v", tellFirst)
 		}
 		time.Sleep(2 * time.Millisecond)
 		if !written() {
-			t.Errorf("not told after %v", tellLatest)
+			t.Errorf("not told after %v", tellFirst)
 		}
 		cancel()
 		if err := <-done; err != nil {
