@@ -16,6 +16,7 @@ func nvidia(p bootparam.Params) supervise.Service {
 		Kind:    supervise.Oneshot,
 		Command: []string{"/bin/nvidia", "load"},
 		After:   []string{"network", "sshd"},
+		Nice:    10, // it begins while the first operator is being greeted
 		// Eight GPUs take seconds each to come up; the audit waits for the order.
 		StartTimeout: 90 * time.Second,
 	}
