@@ -97,8 +97,12 @@ func commandPaths(v Variant) []string {
 
 // first are the commands on the way to the first SSH session. netup initialises
 // what sshd needs too, while it waits for a network card; the other way round,
-// sshd would have DHCP's tables on its way.
+// sshd would have DHCP's tables on its way. After them comes warmUp, which PID 1
+// runs before any: it meets what they need and nothing else.
 var first = []string{"coldplug", "sshsetup", "sshd", "netup"}
+
+// warmUp is a command of u-root's that does nothing.
+const warmUp = "true"
 
 func firstPaths(v Variant) []string {
 	var paths []string
@@ -106,6 +110,9 @@ func firstPaths(v Variant) []string {
 		if slices.Contains(v.Node, c) {
 			paths = append(paths, module+"/"+nodeDir+"/"+c)
 		}
+	}
+	if slices.Contains(v.Core, warmUp) {
+		paths = append(paths, coreDir+"/"+warmUp)
 	}
 	return paths
 }
