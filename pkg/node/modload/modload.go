@@ -147,6 +147,7 @@ func (s *Service) whileLoading(passes ...*pass) {
 		}
 		close(loaded)
 	}()
+	s.tell(false) // what is in by now: nobody needs the processor, and the end is told the sooner
 	for {
 		select {
 		case <-loaded:

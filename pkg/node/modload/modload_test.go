@@ -386,3 +386,33 @@ func TestADiskHoldsNobodyUp(t *testing.T) {
 		t.Errorf("order %v", k.order)
 	}
 }
+
+// What is loaded by then is told while a disk takes its time, as not complete.
+func TestWhatIsInIsToldWhileADiskTakesItsTime(t *testing.T) {
+	answer := make(chan struct{})
+	k := &kernel{meet: map[string]chan struct{}{"nvme": answer}}
+	root := machineRoot(t)
+	s := &Service{Root: root, Loader: newLoader(t, k, os.DirFS(root), ""), Out: t.Output(), Degraded: func(string) {}, Ready: func() {},
+		Events: &events{each: func() {}}}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(context.Background()) }()
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		st, err := modstate.Read(os.DirFS(root))
+		if err == nil {
+			if st.Complete || !slices.Contains(names(st.Loaded), "virtio_net") || slices.Contains(names(st.Loaded), "nvme") {
+				t.Errorf("told while nvme is loaded: complete %v, %v", st.Complete, names(st.Loaded))
+			}
+			break
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("nothing is told while nvme is loaded: %v", err)
+		}
+	}
+	answer <- struct{}{}
+	if err := <-done; !errors.Is(err, errDone) {
+		t.Errorf("Run: %v", err)
+	}
+	if st, err := modstate.Read(os.DirFS(root)); err != nil || !st.Complete || !slices.Contains(names(st.Loaded), "nvme") {
+		t.Errorf("told at the end: %v, %+v", err, st)
+	}
+}
