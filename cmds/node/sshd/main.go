@@ -4,7 +4,8 @@
 //	sshd [ADDRESS:PORT]
 //
 // The default is port 22 on every IPv4 and IPv6 address. It needs what
-// sshsetup wrote to /run/bee/ssh, and /bin/sh and /bin/sftp-server.
+// sshsetup wrote to /run/bee/ssh, and /bin/sh and /bin/sftp-server. It listens
+// first, and is ready once it has greeted a connection of its own.
 package main
 
 import (

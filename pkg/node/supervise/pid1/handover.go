@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/bee-os/bee/pkg/node/bringup"
 	"github.com/bee-os/bee/pkg/node/power"
 	"github.com/bee-os/bee/pkg/node/supervise/control"
 	"github.com/bee-os/bee/pkg/node/supervise/journal"
@@ -129,6 +130,9 @@ func rescue(cfg Config, args []string) error {
 			}
 		}
 	}()
+	if err := bringup.BootSlack.End(); err != nil { // nobody else will, should this be a boot
+		cfg.lastWords("bee: " + err.Error() + "\n")
+	}
 	cfg.lastWords("bee: rescue mode: services that run go on without a supervisor; ctrl-alt-del reboots, this shell is root's\n")
 	for {
 		began := time.Now()

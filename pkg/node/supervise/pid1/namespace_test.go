@@ -109,7 +109,7 @@ func underTest(dir, which string) Config {
 	lists := map[string][]supervise.Service{
 		"talk": {program("talker", "talk"), program("family", "family")},
 		"late": {program("late", "late")},
-		"panic": {program("talker", "talk"), {
+		"panic": {program("talker", "talk"), program("late", "late"), {
 			Name: "bad", Kind: supervise.Oneshot, Func: func(context.Context, io.Writer) error { panic("only a service") },
 		}},
 		"stuck": {{
