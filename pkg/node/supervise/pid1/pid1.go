@@ -182,9 +182,9 @@ func (p *pid1) boot(slack error, warm <-chan error) {
 	if slack != nil {
 		errs = append(errs, slack)
 	}
-	// Beside all else: it is a matter of processor time alone.
-	others := make(chan []error, 1)
-	p.spawn(func() { others <- bringup.Run([]bringup.Row{bringup.BootSlack}) })
+	// Beside all else: it is done long before the first service starts.
+	threads := make(chan []error, 1)
+	p.spawn(func() { threads <- bringup.Run([]bringup.Row{bringup.BootSlack}) })
 	cmdline, err := os.ReadFile(p.cfg.Cmdline)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("read kernel command line: %w; no parameter is known", err))
@@ -216,15 +216,15 @@ func (p *pid1) boot(slack error, warm <-chan error) {
 	for _, err := range errs {
 		p.say(true, "%v", err)
 	}
-	p.startEngine()
-	for _, err := range append(<-others, <-warm) {
-		if err != nil {
-			p.say(true, "%v", err)
-		}
+	p.startEngine(threads)
+	if err := <-warm; err != nil {
+		p.say(true, "%v", err)
 	}
 }
 
-func (p *pid1) startEngine() {
+// startEngine makes the supervisor and starts the boot. slack tells what went wrong
+// with the timers of PID 1's other threads.
+func (p *pid1) startEngine(slack <-chan []error) {
 	p.reaper = proc.NewReaper()
 	p.spawn(p.reaper.Run)
 	p.runner = &proc.Runner{Reaper: p.reaper, Guard: p.guard, Warn: func(text string) { p.say(false, "%s", text) }}
@@ -279,6 +279,9 @@ func (p *pid1) startEngine() {
 		if err := runShell(p.reaper, p.cfg.Shell, p.cfg.TTY); err != nil {
 			p.say(true, "%v", err)
 		}
+	}
+	for _, err := range <-slack { // services inherit it, from whichever thread starts them
+		p.say(true, "%v", err)
 	}
 	p.engine.Boot()
 	p.spawn(p.offerShell)
