@@ -33,7 +33,7 @@ const (
 	downLimit  = 40 * time.Second
 )
 
-// fingerprintLine is what sshsetup says on the console.
+// fingerprintLine is what sshd says on the console.
 var fingerprintLine = regexp.MustCompile(`ssh: host key (SHA256:[A-Za-z0-9+/]{43})`)
 
 // Run builds, boots and shows. With BEE_RUN=once it powers the machine off

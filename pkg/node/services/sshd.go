@@ -23,6 +23,6 @@ func sshd() supervise.Service {
 		StopLast:    true,
 		Critical:    true,
 		OOMScoreAdj: -900,
-		Nice:        -10, // until it is ready; then it takes that back by itself
+		Nice:        -10, // until it listens; then it takes that back by itself
 	}
 }

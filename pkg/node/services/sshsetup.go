@@ -2,11 +2,11 @@ package services
 
 import "github.com/bee-os/bee/pkg/node/supervise"
 
-// sshsetup makes the host key and settles who may log in.
+// sshsetup settles who may log in.
 func sshsetup() supervise.Service {
 	return supervise.Service{
 		Name:     "sshsetup",
-		Summary:  "host key, authorised keys, password policy",
+		Summary:  "authorised keys, password policy",
 		Kind:     supervise.Oneshot,
 		Command:  []string{"/bin/sshsetup"},
 		Wants:    []string{"localmount"},

@@ -39,7 +39,7 @@ func keyOf(t *testing.T, s gossh.Signer) []Key {
 // serve starts a server as sshd does, on what is below root.
 func serve(t *testing.T, root *os.Root) *testServer {
 	t.Helper()
-	loaded, err := Load(root.FS())
+	loaded, _, err := Load(root)
 	if err != nil {
 		t.Fatal(err)
 	}

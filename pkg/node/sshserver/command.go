@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	gossh "golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
 	"github.com/bee-os/bee/pkg/bootparam"
@@ -31,7 +32,6 @@ func SetupMain(stderr io.Writer) int {
 		return 1
 	}
 	io.WriteString(stderr, res.LogText())
-	notify.Status(res.Fingerprint)
 	if err := TellConsole(res.ConsoleText()); err != nil {
 		fmt.Fprintln(stderr, "sshsetup:", err) // the console's screen shows it again
 	}
@@ -111,43 +111,53 @@ func ServerMain(args []string, stderr io.Writer) int {
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		logger.Printf("keep descriptors from sessions: %v", err) // the supervisor's pipe
 	}
-	// First of all: who comes early waits for an answer and is not refused.
+	// First of all: a machine that answers is one that an operator can tell from a
+	// dead one.
 	l, err := Listen(ctx, address)
 	if err != nil {
 		logger.Printf("listen for SSH: %v", err)
 		return 1
 	}
-	s, err := Load(os.DirFS("/"))
+	r := Receive(l, DefaultLimits(), logger)
+	defer r.Close()
+	// Until here it went before the rest of the boot. What follows, and sessions,
+	// do not.
+	if err := unix.Setpriority(unix.PRIO_PGRP, 0, 0); err != nil {
+		logger.Printf("lower the priority: %v", err)
+	}
+	root, err := os.OpenRoot("/")
 	if err != nil {
-		l.Close()
+		logger.Printf("open root: %v", err)
+		return 1
+	}
+	defer root.Close()
+	s, made, err := Load(root)
+	if err != nil {
 		logger.Print(err)
 		return 1
 	}
 	s.Log = logger
 	s.SFTP = []string{"/bin/sftp-server"}
 	s.Starter = &HostStarter{Cgroups: SessionCgroups, Log: logger}
-	l, greeted := Rehearse(l)
-	go func() { tellReady(<-greeted, logger) }()
-	if err := s.Serve(ctx, l); err != nil {
+	notify.Status(fingerprintOf(s.HostKey))
+	notify.Ready()
+	if made {
+		go tellHostKey(s.HostKey, logger)
+	}
+	if err := s.Serve(ctx, r); err != nil {
 		logger.Print(err)
 		return 1
 	}
 	return 0
 }
 
-// tellReady is called when the server has greeted itself, or has not: then it is
-// left to serve whom it can. Until now it went before the rest of the boot;
-// sessions shall not.
-func tellReady(err error, logger *log.Logger) {
-	if err := unix.Setpriority(unix.PRIO_PGRP, 0, 0); err != nil {
-		logger.Printf("lower the priority: %v", err)
+// tellHostKey tells the log and the console the fingerprint of a new host key.
+func tellHostKey(key gossh.Signer, logger *log.Logger) {
+	text := "ssh: host key " + fingerprintOf(key)
+	logger.Print(text)
+	if err := TellConsole(text + "\n"); err != nil {
+		logger.Print(err) // the console's screen shows it again
 	}
-	if err != nil {
-		logger.Print(err)
-		notify.Degraded(err.Error())
-		return
-	}
-	notify.Ready()
 }
 
 // SFTPMain is the command sftp-server, which sshd starts as the session's user.

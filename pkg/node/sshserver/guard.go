@@ -18,7 +18,8 @@ type guard struct {
 	exempt    bool
 	grace     *time.Timer
 
-	read atomic.Int64 // bytes before authentication
+	read       atomic.Int64 // bytes before authentication
+	identified bool         // x/crypto/ssh believes that it has sent the identification
 
 	mu            sync.Mutex
 	authenticated bool
@@ -117,9 +118,6 @@ func (g *guard) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.drop(g)
-	if _, own := g.Conn.(ownConn); own {
-		return err // nobody left
-	}
 	if authenticated {
 		a.active--
 		return err

@@ -5,7 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	gossh "golang.org/x/crypto/ssh"
 )
@@ -33,6 +36,29 @@ func parseHostKey(pemBytes []byte) (gossh.Signer, error) {
 		return nil, fmt.Errorf("parse host key: it is %s, want %s", t, gossh.KeyAlgoED25519)
 	}
 	return signer, nil
+}
+
+// ensureHostKey returns the host key below root, which is made if there is none,
+// and writes its fingerprint beside it.
+func ensureHostKey(root *os.Root) (key gossh.Signer, made bool, err error) {
+	pemBytes, err := fs.ReadFile(root.FS(), HostKeyPath)
+	if made = errors.Is(err, fs.ErrNotExist); made {
+		if pemBytes, err = newHostKey(); err != nil {
+			return nil, false, err
+		}
+		if err := writeFile(root, HostKeyPath, pemBytes, 0o600); err != nil {
+			return nil, false, fmt.Errorf("write host key %s: %w; sshsetup makes its directory", HostKeyPath, err)
+		}
+	} else if err != nil {
+		return nil, false, fmt.Errorf("read host key: %w", err)
+	}
+	if key, err = parseHostKey(pemBytes); err != nil {
+		return nil, false, fmt.Errorf("%s: %w; delete it, and sshd makes another", HostKeyPath, err)
+	}
+	if err := writeFile(root, FingerprintPath, []byte(fingerprintOf(key)+"\n"), 0o644); err != nil {
+		return nil, false, fmt.Errorf("write fingerprint: %w", err)
+	}
+	return key, made, nil
 }
 
 // encodeBlob is a key's wire form as text.

@@ -75,10 +75,10 @@ func newSigner(t testing.TB) (gossh.Signer, ed25519.PrivateKey) {
 
 func startServer(t testing.TB, change func(*Server)) *testServer {
 	t.Helper()
-	return startServerOn(t, func(l net.Listener) net.Listener { return l }, change)
+	return startServerOn(t, func(_ *Server, l net.Listener) net.Listener { return l }, change)
 }
 
-func startServerOn(t testing.TB, wrap func(net.Listener) net.Listener, change func(*Server)) *testServer {
+func startServerOn(t testing.TB, wrap func(*Server, net.Listener) net.Listener, change func(*Server)) *testServer {
 	t.Helper()
 	host, _ := newSigner(t)
 	key, raw := newSigner(t)
@@ -107,7 +107,7 @@ func startServerOn(t testing.TB, wrap func(net.Listener) net.Listener, change fu
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ts := &testServer{Server: s, addr: l.Addr().String(), key: key, raw: raw, log: out, cancel: cancel, done: make(chan error, 1)}
-	on := wrap(l)
+	on := wrap(s, l)
 	go func() { ts.done <- s.Serve(ctx, on) }()
 	t.Cleanup(func() {
 		cancel()

@@ -25,16 +25,15 @@ const (
 
 // Result is what Setup found and made.
 type Result struct {
-	Fingerprint string // of the host key, SHA256:…
 	Keys        int    // that may log in
 	Password    string // the random one, if there is one; for the console only
 	PasswordSet bool   // bee.password_hash is in force
 	Warnings    []string
 }
 
-// Setup makes below root what sshd needs, from the keys baked into the image
-// and the kernel parameters. Run again it changes neither host key nor random
-// password. The policy: bee.password_hash is the operator's password if it is
+// Setup settles below root who may log in, from the keys baked into the image and
+// the kernel parameters. Run again it does not change the random password. The
+// policy: bee.password_hash is the operator's password if it is
 // there and sound; else keys alone, if there is one, late ones (AddKeys) too;
 // else a random password.
 func Setup(root *os.Root, params bootparam.Params) (Result, error) {
@@ -45,39 +44,12 @@ func Setup(root *os.Root, params bootparam.Params) (Result, error) {
 	if err := root.Chmod(Dir, 0o700); err != nil {
 		return res, fmt.Errorf("restrict %s: %w", Dir, err)
 	}
-	fingerprint, err := setupHostKey(root)
-	if err != nil {
-		return res, err
-	}
-	res.Fingerprint = fingerprint
 	keys, err := setupKeys(root, params.SSHKeys, &res)
 	if err != nil {
 		return res, err
 	}
 	res.Keys = keys
 	return res, setupPassword(root, params.PasswordHash, &res)
-}
-
-func setupHostKey(root *os.Root) (fingerprint string, err error) {
-	pemBytes, err := fs.ReadFile(root.FS(), HostKeyPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		if pemBytes, err = newHostKey(); err != nil {
-			return "", err
-		}
-		err = writeFile(root, HostKeyPath, pemBytes, 0o600)
-	}
-	if err != nil {
-		return "", fmt.Errorf("set up host key: %w", err)
-	}
-	signer, err := parseHostKey(pemBytes)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w; delete it and run sshsetup again", HostKeyPath, err)
-	}
-	fingerprint = fingerprintOf(signer)
-	if err := writeFile(root, FingerprintPath, []byte(fingerprint+"\n"), 0o644); err != nil {
-		return "", fmt.Errorf("write fingerprint: %w", err)
-	}
-	return fingerprint, nil
 }
 
 func setupKeys(root *os.Root, fromParams []string, res *Result) (n int, err error) {
@@ -174,7 +146,6 @@ func remove(root *os.Root, name string) error {
 // ConsoleText is what the operator at the console must know.
 func (r Result) ConsoleText() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "ssh: host key %s\n", r.Fingerprint)
 	switch {
 	case r.Password != "":
 		fmt.Fprintf(&b, "ssh: log in as bee, password %s (this boot only)\n", r.Password)
@@ -196,21 +167,19 @@ func (r Result) LogText() string {
 	return r.ConsoleText()
 }
 
-// Load reads what Setup made.
-func Load(root fs.FS) (*Server, error) {
-	pemBytes, err := fs.ReadFile(root, HostKeyPath)
-	if err != nil {
-		return nil, fmt.Errorf("read host key: %w; run sshsetup first", err)
+// Load reads what Setup made, and makes the host key if there is none (made): what
+// Serve needs, besides a starter and a log. root stays open as long as the server
+// runs.
+func Load(root *os.Root) (s *Server, made bool, err error) {
+	s = &Server{Accounts: Accounts(), Limits: DefaultLimits(), Root: root.FS()}
+	if s.HostKey, made, err = ensureHostKey(root); err != nil {
+		return nil, false, err
 	}
-	s := &Server{Accounts: Accounts(), Limits: DefaultLimits(), Root: root}
-	if s.HostKey, err = parseHostKey(pemBytes); err != nil {
-		return nil, fmt.Errorf("%s: %w", HostKeyPath, err)
-	}
-	access, err := LoadAccess(root)
+	access, err := LoadAccess(root.FS())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	s.Keys, s.Password = access.Keys, access.Password
-	s.Reload = func() (Access, error) { return LoadAccess(root) }
-	return s, nil
+	s.Reload = func() (Access, error) { return LoadAccess(root.FS()) }
+	return s, made, nil
 }

@@ -1,5 +1,6 @@
-// Package sshserver lets operators in: it makes the host key and the password
-// policy at first boot (Setup), serves SSH (Run), and serves files (ServeSFTP).
+// Package sshserver lets operators in: it settles who may log in (Setup), greets
+// strangers at once (Receive), makes the host key at first boot (Load), serves SSH
+// (Server), and serves files (ServeSFTP).
 // It is the sole importer of gliderlabs/ssh, x/crypto/ssh and pkg/sftp.
 //
 // gliderlabs/ssh carries the connections. Authentication goes straight to
@@ -50,27 +51,27 @@ type Server struct {
 	forwards  counter
 }
 
-// Serve accepts connections from l until ctx ends, then closes l and every
-// connection and returns nil.
+// Serve accepts connections from l, which may be a Reception, until ctx ends, then
+// closes l and every connection and returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if s.HostKey == nil {
 		l.Close()
-		return errors.New("serve SSH: no host key; run sshsetup first")
+		return errors.New("serve SSH: no host key")
 	}
-	s.admission = newAdmission(s.Limits, s.Log)
+	r, received := l.(*Reception)
+	if !received {
+		r = Receive(l, s.Limits, s.Log)
+	}
+	s.admission = r.admission
 	s.sessions.max = s.Limits.Sessions
 	s.forwards.max = s.Limits.Forwards
 	srv := &ssh.Server{
-		Version:              "bee",
+		Version:              softwareVersion,
 		HostSigners:          []ssh.Signer{s.HostKey},
 		ServerConfigCallback: s.serverConfig,
 		ConnCallback: func(ctx ssh.Context, conn net.Conn) net.Conn {
-			g := s.admission.admit(conn)
-			if g == nil {
-				return nil // gliderlabs closes it
-			}
-			ctx.SetValue(guardKey{}, g)
-			return g
+			ctx.SetValue(guardKey{}, conn.(*guard)) // what a Reception accepts
+			return conn
 		},
 		ConnectionFailedCallback: func(conn net.Conn, err error) {}, // the guard logs it
 		ChannelHandlers: map[string]ssh.ChannelHandler{
@@ -89,7 +90,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 	})
 	defer stop()
-	err := srv.Serve(l)
+	err := srv.Serve(r)
 	if ctx.Err() != nil {
 		srv.Close() // a connection may have come in between
 		select {
