@@ -15,6 +15,8 @@ import (
 )
 
 func main() {
-	fmt.Fprintln(os.Stderr, pid1.Run(pid1.Machine(services.All), os.Args))
+	machine := pid1.Machine(services.All)
+	machine.WarmUp = int(warmed)
+	fmt.Fprintln(os.Stderr, pid1.Run(machine, os.Args))
 	os.Exit(1)
 }

@@ -39,7 +39,7 @@ func (p Program) Build(ctx context.Context, out string) error {
 	}
 	gopath := filepath.Join(p.Dir, "gen")
 	env := append(Env(p.Arch), "GO111MODULE=off", "GOPATH="+gopath)
-	return Compile(ctx, filepath.Join(gopath, "src/bb.u-root.com/bb"), env, out, ".")
+	return Compile(ctx, filepath.Join(gopath, "src/bb.u-root.com/bb"), env, out, Package{Path: "."})
 }
 
 // Env is the environment in which programs of the node are compiled: the
@@ -49,16 +49,33 @@ func Env(arch string) []string {
 		"GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=", "GOTOOLCHAIN=local")
 }
 
+// linkerFlags leave out what differs between two builds and what no machine needs.
+const linkerFlags = "-s -w -buildid="
+
+// Package is a package to be compiled.
+type Package struct {
+	Path  string
+	Entry string // symbol that the program begins with instead of Go's own (cmd/link, -E); empty: that
+}
+
 // Compile runs go build so that the same sources give the same bytes, wherever
 // they lie.
-func Compile(ctx context.Context, dir string, env []string, out string, pkgs ...string) error {
-	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out}, pkgs...)
+func Compile(ctx context.Context, dir string, env []string, out string, pkgs ...Package) error {
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags=" + linkerFlags}
+	var paths []string
+	for _, p := range pkgs {
+		paths = append(paths, p.Path)
+		if p.Entry != "" {
+			args = append(args, "-ldflags="+p.Path+"="+linkerFlags+" -E "+p.Entry)
+		}
+	}
+	args = append(append(args, "-o", out), paths...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Env = dir, env
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", strings.Join(pkgs, " "), err, said.Bytes())
+		return fmt.Errorf("go build %s: %w\n%s", strings.Join(paths, " "), err, said.Bytes())
 	}
 	return nil
 }

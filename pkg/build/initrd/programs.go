@@ -67,7 +67,8 @@ func buildPrograms(ctx context.Context, c Config, v Variant) (programs, error) {
 	var errs [2]error
 	wg.Go(func() { errs[0] = bb.Build(ctx, p.busybox) })
 	wg.Go(func() {
-		errs[1] = busybox.Compile(ctx, c.Root, busybox.Env(c.Arch), dir+"/", "./cmds/standalone/init", "./cmds/standalone/sudo")
+		errs[1] = busybox.Compile(ctx, c.Root, busybox.Env(c.Arch), dir+"/",
+			busybox.Package{Path: initPath, Entry: initEntry}, busybox.Package{Path: "./cmds/standalone/sudo"})
 	})
 	wg.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
@@ -98,11 +99,17 @@ func commandPaths(v Variant) []string {
 // first are the commands on the way to the first SSH session. netup initialises
 // what sshd needs too, while it waits for a network card; the other way round,
 // sshd would have DHCP's tables on its way. After them comes warmUp, which PID 1
-// runs before any: it meets what they need and nothing else.
+// runs before any (initEntry): it meets what they need and nothing else.
 var first = []string{"coldplug", "sshsetup", "sshd", "netup"}
 
 // warmUp is a command of u-root's that does nothing.
 const warmUp = "true"
+
+// PID 1, and where it begins: there it runs warmUp beside its own start.
+const (
+	initPath  = "./cmds/standalone/init"
+	initEntry = "main.start"
+)
 
 func firstPaths(v Variant) []string {
 	var paths []string

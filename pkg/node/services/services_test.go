@@ -20,7 +20,7 @@ func find(t *testing.T, list []supervise.Service, name string) supervise.Service
 }
 
 func TestListIsValid(t *testing.T) {
-	if err := supervise.Validate(All(bootparam.Params{})); err != nil {
+	if _, err := supervise.NewPlan(All(bootparam.Params{})); err != nil {
 		t.Fatal(err)
 	}
 }

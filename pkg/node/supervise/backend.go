@@ -32,7 +32,7 @@ func (b Backend) Blame(ctx context.Context, service string) (control.Blame, erro
 	if service == "" {
 		service = "sshd"
 		if b.byName[service] == nil {
-			service = b.listed[len(b.cfg.Services)-1].svc.Name
+			service = b.listed[len(b.cfg.Plan.services)-1].svc.Name
 		}
 	}
 	return b.Engine.Blame(ctx, service)

@@ -21,10 +21,10 @@ const (
 
 // Config is what an Engine needs.
 type Config struct {
-	Services []Service
-	Runner   Runner
-	Journal  *journal.Journal
-	Paths    Paths // nil: no path condition ever holds
+	Plan    *Plan
+	Runner  Runner
+	Journal *journal.Journal
+	Paths   Paths // nil: no path condition ever holds
 
 	// Guard wraps every goroutine that the engine starts: PID 1 must survive a
 	// panic in each. nil: called as it is.
@@ -64,12 +64,8 @@ type waiter struct {
 	done chan struct{}
 }
 
-// New checks the services and makes an engine of them; nothing runs before
-// Boot.
-func New(cfg Config) (*Engine, error) {
-	if err := Validate(cfg.Services); err != nil {
-		return nil, err
-	}
+// New makes an engine; nothing runs before Boot.
+func New(cfg Config) *Engine {
 	if cfg.Guard == nil {
 		cfg.Guard = func(f func()) { f() }
 	}
@@ -82,14 +78,6 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.OnCritical == nil {
 		cfg.OnCritical = func(string, string) {}
 	}
-	all, err := withConditions(cfg.Services)
-	if err != nil {
-		return nil, err
-	}
-	indexes, err := order(all)
-	if err != nil {
-		return nil, err
-	}
 	e := &Engine{
 		cfg:     cfg,
 		inbox:   make(chan func(), 256),
@@ -97,8 +85,8 @@ func New(cfg Config) (*Engine, error) {
 		allDown: make(chan struct{}),
 		byName:  map[string]*node{},
 	}
-	for i := range all {
-		n := newNode(all[i], e.now())
+	for _, svc := range cfg.Plan.all {
+		n := newNode(svc, e.now())
 		e.listed = append(e.listed, n)
 		e.byName[n.svc.Name] = n
 	}
@@ -110,11 +98,11 @@ func New(cfg Config) (*Engine, error) {
 			e.byName[c].link(provider, n)
 		}
 	}
-	for _, i := range indexes {
+	for _, i := range cfg.Plan.order {
 		e.ordered = append(e.ordered, e.listed[i])
 	}
 	e.markLast()
-	return e, nil
+	return e
 }
 
 // Run is the engine's loop; it ends with ctx. What runs then is left to itself,

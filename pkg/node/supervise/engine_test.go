@@ -394,7 +394,7 @@ func TestValidate(t *testing.T) {
 		{[]Service{with(process("a"), func(s *Service) { s.Command = []string{"sh"} })}, "absolute path"},
 		{[]Service{with(oneshot("a"), func(s *Service) { s.Restart = Always })}, "is a process"},
 	} {
-		if err := Validate(c.list); err == nil || !strings.Contains(err.Error(), c.says) {
+		if _, err := NewPlan(c.list); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("error %v, want one with %q", err, c.says)
 		}
 	}

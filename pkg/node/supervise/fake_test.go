@@ -104,14 +104,15 @@ func bubble(t *testing.T, list []Service, script map[string]func(*fakeProc, int)
 	synctest.Test(t, func(t *testing.T) {
 		clock := journal.NewClock(time.Second)
 		g := &rig{t: t, r: &fakeRunner{script: script, procs: map[string][]*fakeProc{}, clock: clock, times: map[string][]time.Duration{}}}
-		e, err := New(Config{
-			Services: list, Runner: g.r, Journal: journal.New(journal.Config{Clock: clock}),
-			OnEvent:    func(ev control.Event) { g.events = append(g.events, ev) },
-			OnCritical: func(name, reason string) { g.critical = append(g.critical, name+": "+reason) },
-		})
+		plan, err := NewPlan(list)
 		if err != nil {
 			t.Fatal(err)
 		}
+		e := New(Config{
+			Plan: plan, Runner: g.r, Journal: journal.New(journal.Config{Clock: clock}),
+			OnEvent:    func(ev control.Event) { g.events = append(g.events, ev) },
+			OnCritical: func(name, reason string) { g.critical = append(g.critical, name+": "+reason) },
+		})
 		g.Engine = e
 		ctx, cancel := context.WithCancel(t.Context())
 		go e.Run(ctx)

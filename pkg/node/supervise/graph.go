@@ -38,11 +38,19 @@ func (s *Service) edges() []edge {
 	return out
 }
 
-// Validate checks a list of services as a whole: each by itself, then that
-// every name is known, that none stands twice and that the order has no cycle.
-// It returns every error that it finds. A test of the list runs it, so that a
-// bad one never becomes an image.
-func Validate(list []Service) error {
+// Plan is a list of services that was found sound, with their conditions and the
+// order that they need.
+type Plan struct {
+	services []Service // as given
+	all      []Service // and conditions after them
+	order    []int     // of all: everyone after those that it depends on
+}
+
+// NewPlan checks a list of services as a whole: each by itself, then that every
+// name is known, that none stands twice and that the order has no cycle. It
+// returns every error that it finds. A test of the list runs it, so that a bad
+// one never becomes an image.
+func NewPlan(list []Service) (*Plan, error) {
 	var errs []error
 	for i := range list {
 		if err := list[i].check(); err != nil {
@@ -51,12 +59,13 @@ func Validate(list []Service) error {
 	}
 	all, err := withConditions(list)
 	if err != nil {
-		return errors.Join(append(errs, err)...)
+		return nil, errors.Join(append(errs, err)...)
 	}
-	if _, err := order(all); err != nil {
-		errs = append(errs, err)
+	indexes, err := order(all)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
 	}
-	return errors.Join(errs...)
+	return &Plan{services: list, all: all, order: indexes}, nil
 }
 
 // check looks at one service alone.

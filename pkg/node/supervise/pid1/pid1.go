@@ -56,7 +56,7 @@ type Config struct {
 	Deadline time.Duration // of a shutdown
 	Patience time.Duration // without an owner of the console, until the rescue shell
 	BootOver time.Duration // from when on the machine is there for its users: see afterBoot
-	WarmUp   []string      // a program that does nothing, in the file that the services are: see warmUp; empty: none
+	WarmUp   int           // process that was started before this one's own runtime: see watchWarmUp; 0: none, negative: errno
 }
 
 // Machine is the Config of a real machine.
@@ -77,7 +77,6 @@ func Machine(services func(bootparam.Params) []supervise.Service) Config {
 		Deadline: 30 * time.Second,
 		Patience: 10 * time.Second,
 		BootOver: 15 * time.Second,
-		WarmUp:   []string{"/bin/true"},
 	}
 }
 
@@ -127,9 +126,7 @@ func (p *pid1) run() {
 	// takes its time, and one that is stopped by flow control all of it: nothing
 	// waits.
 	p.spawn(func() { fmt.Fprintf(os.Stderr, "bee: pid 1 at %.3f s\r\n", p.began.Seconds()) })
-	warm := make(chan error, 1)
-	p.spawn(func() { warm <- p.warmUp() })
-	p.guard(func() { p.boot(slack, warm) })
+	p.guard(func() { p.boot(slack) })
 	select {}
 }
 
@@ -159,25 +156,29 @@ func (p *pid1) say(urgent bool, format string, args ...any) {
 	p.console.Event(p.journal.Event(control.Event{Service: journal.PID1, Text: fmt.Sprintf(format, args...), Urgent: urgent}))
 }
 
-// warmUp runs a program of the file that all services are. The first to run it pays
-// for what is cold: page tables and caches, and under emulation every instruction
-// that is met for the first time, a quarter of the time to the first service. PID
-// 1's own first steps leave a processor idle, and here it pays.
-func (p *pid1) warmUp() error {
-	if len(p.cfg.WarmUp) == 0 {
-		return nil
+// watchWarmUp tells how the program ended that was run beside the start of PID 1
+// itself: one that does nothing, in the file that all services are, so that they
+// find it warm. Without it a boot takes longer, and that is all.
+func (p *pid1) watchWarmUp() {
+	failed := func(why any) {
+		p.say(false, "warm up the services' file with true(1): %v; the boot takes a little longer", why)
 	}
-	// The reaper will collect it. There is no /dev/null yet.
-	_, err := syscall.ForkExec(p.cfg.WarmUp[0], p.cfg.WarmUp, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
-	if err != nil {
-		return fmt.Errorf("run %s, which is in one file with the services: %w", p.cfg.WarmUp[0], err)
+	switch pid := p.cfg.WarmUp; {
+	case pid < 0:
+		failed(syscall.Errno(-pid))
+	case pid > 0:
+		started := func() (int, error) { return pid, nil }
+		p.reaper.Start(started, func(ws syscall.WaitStatus) { // has no error of its own
+			if ws.ExitStatus() != 0 {
+				p.spawn(func() { failed(proc.ExitOf(ws)) })
+			}
+		})
 	}
-	return nil
 }
 
 // boot does everything up to the start of the services. slack is what went wrong
-// before it, warm what goes wrong beside it.
-func (p *pid1) boot(slack error, warm <-chan error) {
+// before it.
+func (p *pid1) boot(slack error) {
 	errs := bringup.Run(p.cfg.Early)
 	if slack != nil {
 		errs = append(errs, slack)
@@ -191,6 +192,8 @@ func (p *pid1) boot(slack error, warm <-chan error) {
 	}
 	params, warnings := bootparam.Parse(string(cmdline))
 	p.params = params
+	planned := make(chan plan, 1)
+	p.spawn(func() { planned <- p.plan() }) // beside what follows: there is a second processor
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err != nil {
 		errs = append(errs, fmt.Errorf("exempt PID 1 from the OOM killer: %w", err))
 	}
@@ -216,16 +219,34 @@ func (p *pid1) boot(slack error, warm <-chan error) {
 	for _, err := range errs {
 		p.say(true, "%v", err)
 	}
-	p.startEngine(threads)
-	if err := <-warm; err != nil {
-		p.say(true, "%v", err)
+	p.startEngine(planned, threads)
+}
+
+// plan is the list of services, found sound, or why it is not.
+type plan struct {
+	*supervise.Plan
+	err error
+}
+
+func (p *pid1) plan() plan {
+	sound, err := supervise.NewPlan(p.services())
+	if err == nil {
+		return plan{sound, nil}
 	}
+	// A test of the list keeps this from becoming an image. Should it: say so, and
+	// run what can be relied on, a shell.
+	alone, broken := supervise.NewPlan([]supervise.Service{p.shellService("")})
+	if broken != nil {
+		panic(broken)
+	}
+	return plan{alone, err}
 }
 
 // startEngine makes the supervisor and starts the boot. slack tells what went wrong
 // with the timers of PID 1's other threads.
-func (p *pid1) startEngine(slack <-chan []error) {
+func (p *pid1) startEngine(planned <-chan plan, slack <-chan []error) {
 	p.reaper = proc.NewReaper()
+	p.watchWarmUp()
 	p.spawn(p.reaper.Run)
 	p.runner = &proc.Runner{Reaper: p.reaper, Guard: p.guard, Warn: func(text string) { p.say(false, "%s", text) }}
 	p.runner.Cgroups = p.cgroups
@@ -238,7 +259,6 @@ func (p *pid1) startEngine(slack <-chan []error) {
 	}
 	time.AfterFunc(p.cfg.BootOver, func() { p.guard(p.afterBoot) })
 	cfg := supervise.Config{
-		Services:   p.services(),
 		Runner:     p.runner,
 		Journal:    p.journal,
 		Guard:      p.guard,
@@ -255,21 +275,20 @@ func (p *pid1) startEngine(slack <-chan []error) {
 		p.spawn(paths.Run)
 		cfg.Paths = paths
 	}
-	p.engine, err = supervise.New(cfg)
-	if err != nil {
-		// A test of the list keeps this from becoming an image. Should it: say
-		// so, and run what can be relied on, a shell.
-		p.say(true, "%v", err)
-		cfg.Services = []supervise.Service{p.shellService("")}
-		if p.engine, err = supervise.New(cfg); err != nil {
-			panic(err)
-		}
+	list := <-planned
+	if list.err != nil {
+		p.say(true, "%v", list.err)
 	}
+	cfg.Plan = list.Plan
+	p.engine = supervise.New(cfg)
 	p.spawn(func() { p.engine.Run(context.Background()) })
-	p.spawn(p.serveControl)
-	signals := heardSignals()
-	p.spawn(func() { p.handleSignals(signals) })
+	listen := sync.OnceFunc(func() {
+		p.spawn(p.serveControl)
+		signals := heardSignals()
+		p.spawn(func() { p.handleSignals(signals) })
+	})
 	if p.params.Shell {
+		listen()
 		p.say(true, "bee.shell: no service runs yet; the boot goes on when this shell ends")
 		if p.cfg.Local != nil {
 			if err := p.cfg.Local(context.Background(), p.journal.Log(journal.PID1)); err != nil {
@@ -284,6 +303,7 @@ func (p *pid1) startEngine(slack <-chan []error) {
 		p.say(true, "%v", err)
 	}
 	p.engine.Boot()
+	listen()
 	p.spawn(p.offerShell)
 	p.spawn(p.tellLastReset)
 	if paths != nil {

@@ -111,7 +111,7 @@ func (r *Runner) Check(ctx context.Context, s *supervise.Service, command []stri
 		<-ended
 		return fmt.Errorf("%s: %w", command[0], context.Cause(ctx))
 	}
-	if x := exitOf(ws); x.Code != 0 || x.Signal != 0 {
+	if x := ExitOf(ws); x.Code != 0 || x.Signal != 0 {
 		return fmt.Errorf("%s: %s", command[0], x)
 	}
 	return nil
@@ -351,12 +351,13 @@ func (p *process) Kill(gone func(int)) {
 }
 
 func (p *process) exit(ws syscall.WaitStatus) supervise.Exit {
-	x := exitOf(ws)
+	x := ExitOf(ws)
 	x.OOM = p.group != nil && x.Signal == syscall.SIGKILL && p.group.oomKills() > p.ooms
 	return x
 }
 
-func exitOf(ws syscall.WaitStatus) supervise.Exit {
+// ExitOf is how a process ended, as the supervisor tells it.
+func ExitOf(ws syscall.WaitStatus) supervise.Exit {
 	if ws.Signaled() {
 		return supervise.Exit{Signal: ws.Signal()}
 	}
