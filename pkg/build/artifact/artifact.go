@@ -20,6 +20,7 @@ import (
 	"github.com/bee-os/bee/pkg/build/authenticode"
 	"github.com/bee-os/bee/pkg/build/driver"
 	"github.com/bee-os/bee/pkg/build/fetch"
+	"github.com/bee-os/bee/pkg/build/folderlock"
 	"github.com/bee-os/bee/pkg/build/initrd"
 	"github.com/bee-os/bee/pkg/build/lock"
 	"github.com/bee-os/bee/pkg/build/nearest"
@@ -168,7 +169,7 @@ func Build(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	unlock, err := LockFolder(ctx, c.Out, c.Progress)
+	unlock, err := folderlock.Take(ctx, c.Out, c.Progress)
 	if err != nil {
 		return explain(err, c)
 	}

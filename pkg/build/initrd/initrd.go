@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -26,6 +27,7 @@ import (
 
 	"github.com/bee-os/bee/pkg/bom"
 	"github.com/bee-os/bee/pkg/build/firmware"
+	"github.com/bee-os/bee/pkg/build/folderlock"
 	"github.com/bee-os/bee/pkg/build/kernel"
 	"github.com/bee-os/bee/pkg/build/lock"
 )
@@ -72,7 +74,7 @@ func (e *OverBudget) Error() string {
 
 // Build writes the image for the kernel k to the file out and returns its bill
 // of materials.
-func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM, error) {
+func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (_ bom.BOM, err error) {
 	v, err := ReadVariant(os.DirFS(filepath.Join(c.Root, "initramfs")), c.Variant)
 	if err != nil {
 		return bom.BOM{}, err
@@ -94,7 +96,13 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (bom.BOM
 	if err != nil {
 		return bom.BOM{}, err
 	}
-	p, err := buildPrograms(ctx, c, v)
+	dir := programsDir(c, v)
+	unlock, err := folderlock.Take(ctx, dir, c.Progress) // another checkout's build, or one for another folder, uses it too
+	if err != nil {
+		return bom.BOM{}, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	p, err := buildPrograms(ctx, c, v, dir)
 	if err != nil {
 		return bom.BOM{}, err
 	}

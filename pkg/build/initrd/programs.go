@@ -36,10 +36,14 @@ type programs struct {
 	mods                []bom.GoMod
 }
 
-// buildPrograms compiles what the variant names. Nothing is compiled when no
+// programsDir is where they are kept: a folder a checkout, variant and architecture.
+func programsDir(c Config, v Variant) string {
+	return filepath.Join(c.Cache, "programs", v.Name+"-"+c.Arch+"-"+c.id())
+}
+
+// buildPrograms compiles what the variant names, in dir. Nothing is compiled when no
 // source changed since the last time.
-func buildPrograms(ctx context.Context, c Config, v Variant) (programs, error) {
-	dir := filepath.Join(c.Cache, "programs", v.Name+"-"+c.Arch+"-"+c.id())
+func buildPrograms(ctx context.Context, c Config, v Variant, dir string) (programs, error) {
 	p := programs{
 		busybox: filepath.Join(dir, "bb"),
 		init:    filepath.Join(dir, "init"),

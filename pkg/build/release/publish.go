@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/bee-os/bee/pkg/build/artifact"
+	"github.com/bee-os/bee/pkg/build/folderlock"
 	"github.com/bee-os/bee/pkg/build/manifest"
 	"github.com/bee-os/bee/pkg/build/oci"
 	"github.com/bee-os/bee/pkg/build/publish"
@@ -54,7 +55,7 @@ func Publish(ctx context.Context, getenv func(string) string, out io.Writer) (er
 			return err
 		}
 	}
-	unlock, err := artifact.LockFolder(ctx, images(c), out) // no build changes what is being sent
+	unlock, err := folderlock.Take(ctx, images(c), out) // no build changes what is being sent
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,5 @@
-package artifact
+// Package folderlock keeps two builds out of one folder.
+package folderlock
 
 import (
 	"context"
@@ -11,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LockFolder makes the folder of all artifacts, where it is not there yet, and
-// keeps other builds out of it until unlock is called: two at once would take
+// Take makes the folder, where it is not there yet, and keeps other builds out of
+// it until unlock is called: two at once would take
 // each other's half-made files away. It waits for one that is at work. The lock
 // is the folder's own (flock(2)) and ends with the process.
-func LockFolder(ctx context.Context, dir string, progress io.Writer) (unlock func() error, err error) {
+func Take(ctx context.Context, dir string, progress io.Writer) (unlock func() error, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the folder of the artifacts: %w", err)
+		return nil, fmt.Errorf("make folder to build in: %w", err)
 	}
 	f, err := os.Open(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open the folder of the artifacts: %w", err)
+		return nil, fmt.Errorf("open folder to build in: %w", err)
 	}
 	for told := false; ; told = true {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)

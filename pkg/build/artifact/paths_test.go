@@ -2,8 +2,6 @@ package artifact
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -14,38 +12,6 @@ import (
 	"github.com/bee-os/bee/pkg/build/fetch"
 	"github.com/bee-os/bee/pkg/build/initrd"
 )
-
-// The second waits for the first, and says so; it gives up when it is told to.
-func TestLockFolder(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "images")
-	unlock, err := LockFolder(t.Context(), dir, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	stop := &cancelAt{text: "waiting for it", cancel: cancel}
-	if _, err := LockFolder(ctx, dir, stop); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v\n%s", err, &stop.said)
-	}
-	free := &cancelAt{text: "waiting for it", cancel: func() {
-		if err := unlock(); err != nil {
-			t.Error(err)
-		}
-	}}
-	if unlock, err = LockFolder(t.Context(), dir, free); err != nil {
-		t.Fatal(err)
-	}
-	if err := unlock(); err != nil {
-		t.Error(err)
-	}
-	if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
-		t.Errorf("the lock left %v, %v", list, err)
-	}
-	file := put(t, filepath.Join(t.TempDir(), "file"), "x")
-	if _, err := LockFolder(t.Context(), file, io.Discard); err == nil {
-		t.Error("a file was locked")
-	}
-}
 
 // No document tells where on this machine something lies, nor holds a key: who
 // publishes them would not know.
