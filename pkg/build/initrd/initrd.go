@@ -97,7 +97,7 @@ func Build(ctx context.Context, c Config, k *kernel.Kernel, out string) (_ bom.B
 		return bom.BOM{}, err
 	}
 	dir := programsDir(c, v)
-	unlock, err := folderlock.Take(ctx, dir, c.Progress) // another checkout's build, or one for another folder, uses it too
+	unlock, err := folderlock.Take(ctx, dir, c.Progress) // a build of this checkout for another folder uses it too
 	if err != nil {
 		return bom.BOM{}, err
 	}

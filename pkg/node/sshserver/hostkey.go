@@ -47,7 +47,7 @@ func ensureHostKey(root *os.Root) (key gossh.Signer, made bool, err error) {
 			return nil, false, err
 		}
 		if err := writeFile(root, HostKeyPath, pemBytes, 0o600); err != nil {
-			return nil, false, fmt.Errorf("write host key %s: %w; sshsetup makes its directory", HostKeyPath, err)
+			return nil, false, fmt.Errorf("write host key %s: %w", HostKeyPath, err)
 		}
 	} else if err != nil {
 		return nil, false, fmt.Errorf("read host key: %w", err)
