@@ -20,7 +20,7 @@ import (
 )
 
 // SetupMain is the command sshsetup: Setup below "/", told to stderr (which
-// the supervisor logs) without the password and to the console with it.
+// the supervisor logs). The console is sshd's to tell, when somebody can log in.
 // Status 1 means that sshd has nothing to start with.
 func SetupMain(stderr io.Writer) int {
 	res, err := setupMain("/", "/proc/cmdline")
@@ -32,9 +32,6 @@ func SetupMain(stderr io.Writer) int {
 		return 1
 	}
 	io.WriteString(stderr, res.LogText())
-	if err := TellConsole(res.ConsoleText()); err != nil {
-		fmt.Fprintln(stderr, "sshsetup:", err) // the console's screen shows it again
-	}
 	return 0
 }
 
@@ -136,13 +133,17 @@ func ServerMain(args []string, stderr io.Writer) int {
 		logger.Print(err)
 		return 1
 	}
+	res, err := settled(root.FS(), s)
+	if err != nil {
+		logger.Print(err) // whoever has a key may log in all the same
+	}
 	s.Log = logger
 	s.SFTP = []string{"/bin/sftp-server"}
 	s.Starter = &HostStarter{Cgroups: SessionCgroups, Log: logger}
 	notify.Status(fingerprintOf(s.HostKey))
 	notify.Ready()
 	if made {
-		go tellHostKey(s.HostKey, logger)
+		go tellOperators(res.ConsoleText(), s.HostKey, logger)
 	}
 	if err := s.Serve(ctx, r); err != nil {
 		logger.Print(err)
@@ -151,11 +152,12 @@ func ServerMain(args []string, stderr io.Writer) int {
 	return 0
 }
 
-// tellHostKey tells the log and the console the fingerprint of a new host key.
-func tellHostKey(key gossh.Signer, logger *log.Logger) {
+// tellOperators tells the console how to log in, and log and console the
+// fingerprint of a new host key.
+func tellOperators(how string, key gossh.Signer, logger *log.Logger) {
 	text := "ssh: host key " + fingerprintOf(key)
 	logger.Print(text)
-	if err := TellConsole(text + "\n"); err != nil {
+	if err := TellConsole(how + text + "\n"); err != nil {
 		logger.Print(err) // the console's screen shows it again
 	}
 }

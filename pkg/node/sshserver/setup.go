@@ -23,7 +23,7 @@ const (
 	FingerprintPath     = "run/bee/ssh-fingerprint"
 )
 
-// Result is what Setup found and made.
+// Result is who may log in: what Setup found and made.
 type Result struct {
 	Keys        int    // that may log in
 	Password    string // the random one, if there is one; for the console only
@@ -141,6 +141,22 @@ func remove(root *os.Root, name string) error {
 		return err
 	}
 	return nil
+}
+
+// settled is the Result by which a server that Load made lets in.
+func settled(root fs.FS, s *Server) (Result, error) {
+	res := Result{Keys: len(s.Keys), PasswordSet: s.Password != nil}
+	if s.Password == nil {
+		return res, nil
+	}
+	shown, err := fs.ReadFile(root, ConsolePasswordPath)
+	switch {
+	case err == nil:
+		res.Password, res.PasswordSet = strings.TrimSpace(string(shown)), false
+	case !errors.Is(err, fs.ErrNotExist):
+		return res, fmt.Errorf("read the password for the console: %w", err)
+	}
+	return res, nil
 }
 
 // ConsoleText is what the operator at the console must know.
