@@ -25,6 +25,12 @@ import (
 // built in.
 var ErrNotFound = errors.New("no such module")
 
+// ModprobePath is where an image has its modprobe(8): not among the other
+// commands, whose folder is /sbin too. The kernel starts /sbin/modprobe two dozen
+// times while it initialises itself, as soon as the initramfs is unpacked, and
+// waits for each (kernel/module/kmod.c). The node links it there when it is up.
+const ModprobePath = "lib/bee/modprobe"
+
 // Index answers questions about the modules of one kernel. It is safe for
 // concurrent use.
 type Index struct {

@@ -262,6 +262,9 @@ func hardware(t *testing.T) *machine {
 		}
 		args = append(args, "-drive", fmt.Sprintf("if=none,id=%s,file=%s/%s,format=raw,cache=unsafe", d, vm.FolderPath, d))
 	}
+	maker := newSeedMaker(t)
+	maker.dir = folder
+	maker.run("mkfs.vfat", "-n", "STICK", "/out/vd")
 	tpm := startTPM(t, box, folder)
 	args = append(args, "-chardev", "socket,id=tpmchar,path="+tpm, "-tpmdev", "emulator,id=tpm0,chardev=tpmchar")
 	for _, d := range []string{

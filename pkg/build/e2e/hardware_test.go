@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -164,6 +165,36 @@ func unwrap(v any) any {
 	return v
 }
 
+// loadsOnDemand: nobody asks for a file system's module before the operator mounts
+// one. The kernel finds it by itself, and the character set that it wants in turn.
+func (m *machine) loadsOnDemand() {
+	m.t.Helper()
+	loaded := func() string {
+		var names []string
+		for line := range strings.Lines(m.root("lsmod")) {
+			if f := strings.Fields(line); len(f) > 0 && slices.Contains([]string{"vfat", "fat", "nls_cp437"}, f[0]) {
+				names = append(names, f[0])
+			}
+		}
+		slices.Sort(names)
+		return strings.Join(names, " ")
+	}
+	if got := loaded(); got != "" {
+		m.t.Errorf("before anything is mounted: %s", got)
+	}
+	m.root("mkdir /tmp/stick && mount -t vfat /dev/vda /tmp/stick && echo bee > /tmp/stick/a && umount /tmp/stick")
+	if got := loaded(); got != "fat nls_cp437 vfat" {
+		m.t.Errorf("after a volume was mounted: %q", got)
+	}
+	m.root("modprobe -r vfat && modprobe -r nls_cp437")
+	if got := loaded(); got != "" {
+		m.t.Errorf("after modprobe -r: %s", got)
+	}
+	if out, status := m.as("root", "mount -t nofs /dev/vda /tmp/stick", nil); status == 0 || !strings.Contains(out, "no such device") {
+		m.t.Errorf("a file system that nobody knows: status %d: %s", status, out)
+	}
+}
+
 // TestHardware gives QEMU one of everything, and holds bee's report against
 // what QEMU was given and against what the field's own programs say on the same
 // guest.
@@ -176,6 +207,7 @@ func TestHardware(t *testing.T) {
 	} {
 		m.root(c)
 	}
+	m.loadsOnDemand()
 	text, status := m.as("root", "audit --json", nil)
 	var report any
 	if err := json.Unmarshal([]byte(text[:strings.LastIndexByte(text, '}')+1]), &report); err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 	"github.com/u-root/mkuimage/cpio"
+
+	"github.com/bee-os/bee/pkg/kmod"
 )
 
 var date = time.Date(2026, 11, 18, 0, 0, 0, 0, time.UTC)
@@ -125,5 +127,21 @@ func TestImageIsTheSameTwiceAndWholeOrNotThere(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Dir(name)); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestModprobeIsNotAmongTheCommands: /sbin is /bin, and at /sbin/modprobe the kernel
+// would start it before PID 1, again and again.
+func TestModprobeIsNotAmongTheCommands(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(file, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var b tree
+	if err := b.addPrograms(programs{busybox: file, init: file, sudo: file}, []string{"ls", "modprobe"}); err != nil {
+		t.Fatal(err)
+	}
+	if b.seen["bin/modprobe"] || !b.seen[kmod.ModprobePath] || !b.seen["bin/ls"] {
+		t.Errorf("the image has %v", b.seen)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+
+	"github.com/bee-os/bee/pkg/kmod"
 )
 
 // layout is the folders and links that every image has: one bin, one lib, what
@@ -78,6 +80,10 @@ func (t *tree) addPrograms(p programs, commands []string) error {
 		{path: "bin/sudo", mode: typeFile | 0o4750, gid: 27, source: p.sudo},
 	}
 	for _, c := range sorted(commands) {
+		if path.Base(c) == path.Base(kmod.ModprobePath) {
+			nodes = append(nodes, link(kmod.ModprobePath, "../../bin/bb"))
+			continue
+		}
 		nodes = append(nodes, link("bin/"+path.Base(c), "bb"))
 	}
 	for _, n := range nodes {

@@ -2,11 +2,11 @@ package modload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"path"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -41,15 +41,10 @@ func serve(out io.Writer) error {
 		fmt.Fprintf(out, "read kernel parameters: %v; no blacklist and no option is known\n", err)
 	}
 	params, _ := bootparam.Parse(string(cmdline)) // PID 1 tells the warnings
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		return fmt.Errorf("ask for the kernel's release: %w", err)
-	}
-	dir := path.Join("lib/modules", unix.ByteSliceToString(name.Release[:]))
 	root := os.DirFS("/")
-	index, err := kmod.Open(root, dir)
+	dir, index, err := openIndex(root)
 	if err != nil {
-		return fmt.Errorf("%w; is this initrd made for this kernel?", err)
+		return err
 	}
 	s := &Service{
 		Root: "/",
@@ -59,7 +54,13 @@ func serve(out io.Writer) error {
 		},
 		MountEFI: func() []error { return bringup.Run([]bringup.Row{bringup.EFIVars}) },
 		Out:      out, Events: events, Yield: func() { beNice(out) },
-		Ready: notify.Ready, Degraded: notify.Degraded,
+		Ready: func() {
+			if err := answerKernel("/"); err != nil {
+				fmt.Fprintln(out, err)
+			}
+			notify.Ready()
+		},
+		Degraded: notify.Degraded,
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- s.Run(ctx) }()
@@ -69,6 +70,19 @@ func serve(out io.Writer) error {
 	case err := <-failed:
 		return err
 	}
+}
+
+// answerKernel puts modprobe where the kernel, and people, look for it: from then on
+// the kernel gets the modules that it lacks itself, such as the one of a file
+// system that is mounted (sysctl/kernel.rst, modprobe).
+func answerKernel(root string) error {
+	if _, err := os.Lstat(root + "/" + kmod.ModprobePath); errors.Is(err, os.ErrNotExist) {
+		return nil // an image without the command
+	}
+	if err := os.Symlink("../"+kmod.ModprobePath, root+"/bin/modprobe"); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("put modprobe in its place: %w; modules that the kernel asks for must be loaded by hand, with /%s", err, kmod.ModprobePath)
+	}
+	return nil
 }
 
 // beNice lowers the priority of every thread of the process: until now it went
