@@ -59,6 +59,9 @@ func (m Mount) do(root string) error {
 		}
 	}
 	target := root + m.Target
+	if (m.Type == "tmpfs" || m.Type == "devpts") && mounted(target) {
+		return nil // each mount is a file system of its own: another would hide the first
+	}
 	err := unix.Mount(m.Source, target, m.Type, m.Flags, m.Data)
 	if err == unix.ENOENT {
 		if err := os.MkdirAll(target, 0o755); err != nil {

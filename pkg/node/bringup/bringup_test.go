@@ -4,9 +4,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bee-os/bee/pkg/bootparam"
@@ -25,7 +27,7 @@ func TestTableGolden(t *testing.T) {
 		{"debug, reboot on failure", bootparam.Params{Debug: true, RebootOnFailure: true}, "bee.debug"},
 	} {
 		fmt.Fprintf(&b, "# %s\n", c.name)
-		for _, row := range slices.Concat(Early, local, settings(c.p, c.cmdline)) {
+		for _, row := range slices.Concat(Early, Footing, local, settings(c.p, c.cmdline)) {
 			fmt.Fprintf(&b, "%#v\n", row)
 		}
 	}
@@ -119,5 +121,48 @@ func TestSettingsTellEveryFailure(t *testing.T) {
 		if got, err := os.ReadFile(filepath.Join(root, name)); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
+	}
+}
+
+// TestMountOnce: what is mounted stays as it is when the rows are run again, as by
+// svc restart; a second tmpfs would hide what lies in the first.
+func TestMountOnce(t *testing.T) {
+	if os.Getenv("BEE_TEST_MOUNT") == "" {
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestMountOnce$", "-test.v")
+		cmd.Env = append(os.Environ(), "BEE_TEST_MOUNT=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "--- PASS: TestMountOnce") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	dir := t.TempDir()
+	row := Mount{Source: "x", Target: "/mounted/here", Type: "tmpfs"}
+	for range 2 {
+		if err := row.do(dir); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(dir+"/mounted/here/file", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString("x"); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	if b, err := os.ReadFile(dir + "/mounted/here/file"); string(b) != "xx" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := syscall.Unmount(dir+"/mounted/here", 0); err != nil {
+		t.Error(err)
+	}
+	if mounted(dir + "/mounted/here") {
+		t.Error("it was mounted twice")
 	}
 }

@@ -10,12 +10,17 @@ import (
 	"github.com/bee-os/bee/pkg/bootparam"
 )
 
-// Early is what PID 1 itself stands on: the kernel's file systems, where it
-// listens, and where it puts the services. All else is a service's.
+// Early is what PID 1 itself looks at first: the kernel's file systems.
 var Early = []Row{
 	Mount{Source: "proc", Target: "/proc", Type: "proc", Flags: hidden},
 	Mount{Source: "sysfs", Target: "/sys", Type: "sysfs", Flags: hidden},
 	Mount{Source: "devtmpfs", Target: "/dev", Type: "devtmpfs", Flags: unix.MS_NOSUID, Data: "mode=0755"},
+}
+
+// Footing is what else PID 1 stands on: where it listens, and where it puts the
+// services. It is made beside the consoles and the journal, on which nothing of it
+// depends. All else is a service's.
+var Footing = []Row{
 	// Root is in RAM already; this, like /tmp, is a mount of its own for its limit
 	// and so that nothing set-uid hides there.
 	Mount{Source: "run", Target: "/run", Type: "tmpfs", Flags: unix.MS_NOSUID | unix.MS_NODEV, Data: "mode=0755,size=20%"},

@@ -123,6 +123,7 @@ func underTest(dir, which string) Config {
 	cfg := Config{
 		Services: func(bootparam.Params) []supervise.Service { return slices.Clone(lists[which]) },
 		Early:    []bringup.Row{bringup.Mount{Source: "proc", Target: "/proc", Type: "proc"}, bringup.Dir{Path: "/proc/no/such", Mode: 0o755}},
+		Footing:  []bringup.Row{bringup.Dir{Path: "/proc/no/footing", Mode: 0o755}},
 		Cmdline:  file("cmdline"),
 		Kernel:   file("kmsg"),
 		Consoles: file("consoles"),
@@ -337,7 +338,7 @@ func TestBootServeAndReboot(t *testing.T) {
 	g.eventually("the grandchild runs", func() bool { return g.has("play deaf") })
 
 	// What went wrong on the way up is said, in the journal and in the kernel's log.
-	for _, want := range []string{"bee.nonsense", "directory /proc/no/such", "no-cgroup"} {
+	for _, want := range []string{"bee.nonsense", "directory /proc/no/such", "directory /proc/no/footing", "no-cgroup"} {
 		g.eventually(want+" is said", func() bool { return strings.Contains(g.read("log/bee.log"), want) })
 		g.eventually(want+" is in the kernel's log", func() bool { return strings.Contains(g.read("kernel"), want) })
 	}

@@ -43,6 +43,8 @@ const RescueShell = "rescue-shell"
 type Config struct {
 	Services func(bootparam.Params) []supervise.Service
 	Early    []bringup.Row // before the command line is read
+	Footing  []bringup.Row // before the first service, beside all else
+	Ahead    func()        // work of services, begun as soon as the rows are done; may be nil
 	Cmdline  string        // file
 	Kernel   string        // device of the kernel's log
 	Consoles string        // file that lists the kernel's consoles
@@ -64,6 +66,8 @@ func Machine(services func(bootparam.Params) []supervise.Service) Config {
 	return Config{
 		Services: services,
 		Early:    bringup.Early,
+		Footing:  bringup.Footing,
+		Ahead:    bringup.MountAhead,
 		Cmdline:  "/proc/cmdline",
 		Kernel:   "/dev/kmsg",
 		Consoles: "/sys/class/tty/console/active",
@@ -183,7 +187,15 @@ func (p *pid1) boot(slack error) {
 	if slack != nil {
 		errs = append(errs, slack)
 	}
-	// Beside all else: it is done long before the first service starts.
+	// Beside all else, there is a second processor: done before the first service
+	// starts.
+	footing := make(chan []error, 1)
+	p.spawn(func() {
+		footing <- p.findFooting()
+		if p.cfg.Ahead != nil {
+			p.cfg.Ahead()
+		}
+	})
 	threads := make(chan []error, 1)
 	p.spawn(func() { threads <- bringup.Run([]bringup.Row{bringup.BootSlack}) })
 	cmdline, err := os.ReadFile(p.cfg.Cmdline)
@@ -193,7 +205,7 @@ func (p *pid1) boot(slack error) {
 	params, warnings := bootparam.Parse(string(cmdline))
 	p.params = params
 	planned := make(chan plan, 1)
-	p.spawn(func() { planned <- p.plan() }) // beside what follows: there is a second processor
+	p.spawn(func() { planned <- p.plan() })
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err != nil {
 		errs = append(errs, fmt.Errorf("exempt PID 1 from the OOM killer: %w", err))
 	}
@@ -208,9 +220,7 @@ func (p *pid1) boot(slack error) {
 		jc.Kernel = journal.NewKernelWriter(f, p.guard).Write
 	}
 	p.journal = journal.New(jc)
-	if p.cgroups, err = proc.NewCgroups(p.cfg.Cgroup); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, <-footing...)
 	p.broughtUp = p.clock.Uptime()
 	p.say(false, "PID 1 began at %.3f s, brought up in %.1f ms", p.began.Seconds(), (p.broughtUp-p.began).Seconds()*1000)
 	for _, w := range warnings {
@@ -220,6 +230,16 @@ func (p *pid1) boot(slack error) {
 		p.say(true, "%v", err)
 	}
 	p.startEngine(planned, threads)
+}
+
+// findFooting makes what the first service needs under it, and the control groups.
+func (p *pid1) findFooting() []error {
+	errs := bringup.Run(p.cfg.Footing)
+	var err error
+	if p.cgroups, err = proc.NewCgroups(p.cfg.Cgroup); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
 }
 
 // plan is the list of services, found sound, or why it is not.
