@@ -19,7 +19,7 @@ import (
 
 // shortest is the length from which on a value is looked for in bytes; a
 // shorter one would be found everywhere and is looked for only where it stands
-// alone: as a whole file, or as a string of SMBIOS.
+// alone: see inPlace.
 const shortest = 5
 
 // secret says whether a value tells one machine from another.
@@ -51,11 +51,7 @@ func redactTree(t *tree.Tree, r *hwreport.Report, key []byte, list []Collector) 
 			b = bytes.ReplaceAll(b, p.old, p.new)
 		}
 		for _, p := range alone {
-			if bytes.Equal(bytes.TrimSpace(b), p.old) {
-				b = bytes.Replace(b, p.old, p.new, 1)
-			}
-			edge := []byte{0}
-			b = bytes.ReplaceAll(b, slices.Concat(edge, p.old, edge), slices.Concat(edge, p.new, edge))
+			b = p.inPlace(b)
 		}
 		return b
 	}
@@ -99,6 +95,19 @@ func redactTree(t *tree.Tree, r *hwreport.Report, key []byte, list []Collector) 
 
 // swap is one form of a secret and what stands for it.
 type swap struct{ old, new []byte }
+
+// inPlace replaces a value where it stands alone: as a whole file, as a string of
+// SMBIOS, or behind its own length, as a page of serial numbers has it (SPC-4,
+// 7.8.18: the page's length is that of the number).
+func (p swap) inPlace(b []byte) []byte {
+	if bytes.Equal(bytes.TrimSpace(b), p.old) {
+		b = bytes.Replace(b, p.old, p.new, 1)
+	}
+	for _, edge := range []struct{ before, after []byte }{{[]byte{0}, []byte{0}}, {[]byte{0, byte(len(p.old))}, nil}} {
+		b = bytes.ReplaceAll(b, slices.Concat(edge.before, p.old, edge.after), slices.Concat(edge.before, p.new, edge.after))
+	}
+	return b
+}
 
 // swaps makes the forms in which firmware, kernel and devices write a value.
 func swaps(s string, key []byte) []swap {
