@@ -303,9 +303,9 @@ func (p *pid1) startEngine(planned <-chan plan, slack <-chan []error) {
 	p.engine = supervise.New(cfg)
 	p.spawn(func() { p.engine.Run(context.Background()) })
 	listen := sync.OnceFunc(func() {
-		p.spawn(p.serveControl)
-		signals := heardSignals()
+		signals := heardSignals() // first: whom svc answers may send one
 		p.spawn(func() { p.handleSignals(signals) })
+		p.spawn(p.serveControl)
 	})
 	if p.params.Shell {
 		listen()
