@@ -63,7 +63,7 @@ func modprobeMain(args []string, stdout, stderr io.Writer, open func() (*modprob
 	for _, name := range m.names {
 		if err := m.one(name); err != nil {
 			status = 1
-			if !m.quiet || !errors.Is(err, kmod.ErrNotFound) {
+			if !m.quiet || len(m.Index.Resolve(name)) > 0 { // of a known one every failure is told
 				fmt.Fprintf(stderr, "modprobe: %v\n", err)
 			}
 		}

@@ -72,6 +72,7 @@ func TestModprobe(t *testing.T) {
 		"blacklisted, by alias":    {args: "-q -- pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01", cmdline: "bee.blacklist=ahci"},
 		"say only":                 {args: "-nv virtio_net x=1", want: tried{Out: virtio + "failover.ko\n" + virtio + "net_failover.ko\n" + virtio + "virtio_net.ko x=1\n"}},
 		"it will not":              {args: "-q ahci", fail: map[string]error{"ahci": errors.New("no such device")}, want: tried{Status: 1, Inserted: []string{"ahci"}, Err: "modprobe: load module ahci: no such device\n"}},
+		"what it needs is gone":    {args: "-q ahci", fail: map[string]error{"ahci": kmod.ErrNotFound}, want: tried{Status: 1, Inserted: []string{"ahci"}, Err: "modprobe: load module ahci: "}},
 		"out, and what it needed":  {args: "-r virtio_net", loaded: []string{"virtio_net", "net_failover", "failover"}, want: tried{Removed: []string{"virtio_net", "net_failover", "failover"}}},
 		"out, others need a part":  {args: "-rv virtio_net", loaded: []string{"virtio_net", "net_failover", "failover"}, inUse: map[string]bool{"failover": true}, want: tried{Removed: []string{"virtio_net", "net_failover"}, Out: "rmmod virtio_net\nrmmod net_failover\n"}},
 		"out, say only":            {args: "-rnv ahci", loaded: []string{"ahci"}, want: tried{Out: "rmmod ahci\n"}},
