@@ -89,6 +89,7 @@ func answerKernel(root string) error {
 // before all others, from now on it must not take the processor from DHCP and
 // the first SSH session. Threads to come inherit it.
 func beNice(out io.Writer) {
+	runtime.SetDefaultGOMAXPROCS() // PID 1 had it begin with one
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		fmt.Fprintf(out, "lower the priority: %v\n", err)

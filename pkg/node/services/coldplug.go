@@ -9,6 +9,7 @@ func coldplug() supervise.Service {
 		Name:    "coldplug",
 		Summary: "kernel modules for the devices that are there",
 		Command: []string{"/bin/coldplug"},
+		Env:     oneProcessor,
 		Wants:   []string{"localmount"},
 		Restart: supervise.Always,
 		Nice:    -15, // until the network cards have their drivers; then it yields by itself

@@ -9,6 +9,7 @@ func network() supervise.Service {
 		Name:     "network",
 		Summary:  "DHCP and router advertisements on every physical NIC",
 		Command:  []string{"/bin/netup"},
+		Env:      oneProcessor,
 		Wants:    []string{"localmount"},
 		Provides: []string{"carrier", "route"},
 		Restart:  supervise.Always,

@@ -17,6 +17,7 @@ func sshd() supervise.Service {
 		Name:        "sshd",
 		Summary:     "SSH server on port 22, IPv4 and IPv6",
 		Command:     []string{"/bin/sshd"},
+		Env:         oneProcessor,
 		Needs:       []string{"sshsetup"},
 		Wants:       []string{"settings"},
 		Restart:     supervise.Always,

@@ -9,6 +9,7 @@ func sshsetup() supervise.Service {
 		Summary:  "authorised keys, password policy",
 		Kind:     supervise.Oneshot,
 		Command:  []string{"/bin/sshsetup"},
+		Env:      oneProcessor,
 		Wants:    []string{"localmount"},
 		Restart:  supervise.UntilSuccess,
 		Critical: true,

@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"time"
 
@@ -142,6 +143,7 @@ func ServerMain(args []string, stderr io.Writer) int {
 	s.Starter = &HostStarter{Cgroups: SessionCgroups, Log: logger}
 	notify.Status(fingerprintOf(s.HostKey))
 	notify.Ready()
+	runtime.SetDefaultGOMAXPROCS() // PID 1 had it begin with one; sessions want them all
 	if made {
 		go tellOperators(res.ConsoleText(), s.HostKey, logger)
 	}
