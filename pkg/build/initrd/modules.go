@@ -81,11 +81,15 @@ type graph struct {
 	mods    map[string]*kmod.Module
 	order   []string
 	builtin map[string]bool
+	alias   map[string][]string // by exact alias, such as crypto_crc32c: no pattern
 	chosen  map[string]bool
 }
 
 func newGraph(k *kernel.Kernel) (*graph, error) {
-	g := &graph{mods: make(map[string]*kmod.Module), builtin: make(map[string]bool), chosen: make(map[string]bool)}
+	g := &graph{
+		mods: make(map[string]*kmod.Module), builtin: make(map[string]bool),
+		alias: make(map[string][]string), chosen: make(map[string]bool),
+	}
 	for i := range k.Modules {
 		name, ok := kmod.NameOf(k.Modules[i].Path)
 		if !ok {
@@ -93,6 +97,12 @@ func newGraph(k *kernel.Kernel) (*graph, error) {
 		}
 		g.mods[name] = &k.Modules[i]
 		g.order = append(g.order, name)
+		for _, a := range k.Modules[i].Alias {
+			if !strings.ContainsAny(a, "*?[") {
+				a = kmod.Normalize(a)
+				g.alias[a] = append(g.alias[a], name)
+			}
+		}
 	}
 	builtin, err := k.Builtin()
 	if err != nil {
@@ -128,15 +138,26 @@ func (g *graph) expand(word string) []string {
 }
 
 // add chooses a module, what it needs, and what it wants before it where that
-// exists.
+// exists: a module, or whatever goes by that alias (modprobe.d(5), softdep), as
+// libcrc32c wants a crc32c of the kernel's cryptography.
 func (g *graph) add(name string) {
 	m := g.mods[name]
 	if m == nil || g.chosen[name] {
 		return
 	}
 	g.chosen[name] = true
-	for _, d := range slices.Concat(m.Depends, m.SoftPre) {
+	for _, d := range m.Depends {
 		g.add(kmod.Normalize(d))
+	}
+	for _, d := range m.SoftPre {
+		d = kmod.Normalize(d)
+		if g.has(d) {
+			g.add(d)
+			continue
+		}
+		for _, provider := range g.alias[d] {
+			g.add(provider)
+		}
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errUnknownSymbol is ENOENT in the loader's sense: the file was opened.
-var errUnknownSymbol = errors.New("unknown symbol")
+// errNotThere is ENOENT in the loader's sense, or the module's: the file was opened.
+var errNotThere = errors.New("something that it wants is not there")
 
 // errNoDevice is what reading an attribute of a device that went gives.
 var errNoDevice error = unix.ENODEV
@@ -74,7 +74,7 @@ func (k Kernel) Insert(file, options string, u Urgency) error {
 		// memory controllers of most servers.
 		return fmt.Errorf("%w: %w", ErrNothingToDrive, err)
 	case unix.ENOENT:
-		return fmt.Errorf("%w: it wants something of the kernel or of another module that is not there; was what it needs loaded?", errUnknownSymbol)
+		return fmt.Errorf("%w: dmesg names the symbol that the kernel and its modules lack; where it names none, the module asked for something else, such as an algorithm", errNotThere)
 	case unix.EBADMSG, unix.ENOEXEC, unix.EINVAL, unix.EIO:
 		return fmt.Errorf("%w: the file is damaged or of another kernel; build the image anew", err)
 	case unix.EKEYREJECTED, unix.EPERM:
