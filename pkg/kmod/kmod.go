@@ -28,7 +28,9 @@ var ErrNotFound = errors.New("no such module")
 // ModprobePath is where an image has its modprobe(8): not among the other
 // commands, whose folder is /sbin too. The kernel starts /sbin/modprobe two dozen
 // times while it initialises itself, as soon as the initramfs is unpacked, and
-// waits for each (kernel/module/kmod.c). The node links it there when it is up.
+// waits for each (kernel/module/kmod.c). The node links it there when it is up. Nor is
+// that a way to start anything before PID 1: a program that ran on beside the kernel's
+// initialisation ended one boot of a few hundred, under emulation, in a kernel panic.
 const ModprobePath = "lib/bee/modprobe"
 
 // Index answers questions about the modules of one kernel. It is safe for

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -169,9 +170,9 @@ func (b *bench) peer(ctx context.Context, l *lock.File) (image, vmlinuz string, 
 	return image, found[0], peerImage(w, trees, dir)
 }
 
-// boots boots every subject by turns and returns the table. Each round begins with
-// another: what was written for one boot is still on its way to the disk in the
-// next.
+// boots boots every subject by turns and returns the table. In each round chance orders
+// them: what one boot leaves to the next, such as what is still on its way to the disk,
+// must not fall on the same one each time.
 func (b *bench) boots(ctx context.Context) (string, error) {
 	if err := b.prepare(ctx); err != nil {
 		return "", err
@@ -179,8 +180,7 @@ func (b *bench) boots(ctx context.Context) (string, error) {
 	n := b.rounds
 	samples := make([][]sample, len(b.all))
 	for round := range n {
-		for turn := range b.all {
-			i := (round + turn) % len(b.all)
+		for _, i := range rand.Perm(len(b.all)) {
 			sub := b.all[i]
 			got, err := boot(ctx, b.sandbox, b.accel, sub)
 			if err != nil {

@@ -43,3 +43,18 @@ func TestMedian(t *testing.T) {
 		}
 	}
 }
+
+func TestPercentile(t *testing.T) {
+	var s []sample
+	for _, x := range []int64{50, 10, 40, 20, 30} {
+		s = append(s, sample{used: x})
+	}
+	for percent, want := range map[int]int64{0: 10, 20: 10, 25: 20, 50: 30, 100: 50} {
+		if got := percentileOf(s, percent, func(s sample) int64 { return s.used }); got != want {
+			t.Errorf("percentile %d is %d, want %d", percent, got, want)
+		}
+	}
+	if got := percentileOf(nil, 20, nil); got != 0 {
+		t.Errorf("of nothing: %d", got)
+	}
+}

@@ -154,8 +154,10 @@ func (l *Loader) insert(name, wanted string, u Urgency) error {
 			return err
 		}
 	}
-	if _, err := fs.Stat(l.Root, path.Join("sys/module", name, "initstate")); err == nil {
-		return nil // somebody was faster
+	// Somebody was faster. Of a module that is still coming the kernel tells how it ends
+	// to whoever inserts it too.
+	if state, err := fs.ReadFile(l.Root, path.Join("sys/module", name, "initstate")); err == nil && string(state) == "live\n" {
+		return nil
 	}
 	// A disk's driver sleeps for most of the time that it takes: it holds nobody up.
 	if u == Later {

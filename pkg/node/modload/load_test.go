@@ -97,6 +97,22 @@ func TestLoadOrder(t *testing.T) {
 	}
 }
 
+// TestLoadWhatIsThere: a module that is in is not inserted again; one that somebody
+// else is still inserting is, as that tells when it is in.
+func TestLoadWhatIsThere(t *testing.T) {
+	k := &kernel{}
+	l := newLoader(t, k, fstest.MapFS{
+		"sys/module/failover/initstate":     {Data: []byte("live\n")},
+		"sys/module/net_failover/initstate": {Data: []byte("coming\n")},
+	}, "")
+	if err := l.Load("virtio-net", "", Now); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"net_failover", "virtio_net"}, k.order); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestLoadIndependentAtTheSameTime(t *testing.T) {
 	c := make(chan struct{})
 	k := &kernel{meet: map[string]chan struct{}{"ahci": c, "nvme_core": c}}
@@ -142,7 +158,7 @@ func TestLoadCompanions(t *testing.T) {
 func TestLoadFailures(t *testing.T) {
 	damaged := errors.New("exec format error")
 	k := &kernel{fail: map[string]error{"failover": damaged, "ahci": fmt.Errorf("%w: busy", ErrNothingToDrive)}}
-	l := newLoader(t, k, fstest.MapFS{"sys/module/nvme_core/initstate": {}}, "module_blacklist=nvme")
+	l := newLoader(t, k, fstest.MapFS{"sys/module/nvme_core/initstate": {Data: []byte("live\n")}}, "module_blacklist=nvme")
 	err := l.Load("virtio_net", "", Now)
 	if !errors.Is(err, damaged) || !strings.Contains(err.Error(), "virtio_net") || !strings.Contains(err.Error(), "failover") {
 		t.Errorf("a damaged dependency: %v", err)

@@ -29,7 +29,7 @@ func try(t *testing.T, args, cmdline string, loaded []string, inUse map[string]b
 	t.Helper()
 	root := fstest.MapFS{}
 	for _, name := range loaded {
-		root["sys/module/"+name+"/initstate"] = &fstest.MapFile{}
+		root["sys/module/"+name+"/initstate"] = &fstest.MapFile{Data: []byte("live\n")}
 	}
 	k := &kernel{fail: fail}
 	var got tried
