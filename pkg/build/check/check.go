@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -65,13 +66,14 @@ func Vuln(ctx context.Context, out io.Writer) error {
 }
 
 // Fuzz runs every fuzz target of the module for the given time each (a Go
-// duration; empty: 60s), one after another, since go test takes one at a time.
+// duration; empty: 60s) or with so many inputs ("10000x"), one after another, since
+// go test takes one at a time. Its error names all that failed.
 func Fuzz(ctx context.Context, each, packages string, out io.Writer) error {
 	if each == "" {
 		each = "60s"
 	}
-	if _, err := time.ParseDuration(each); err != nil {
-		return fmt.Errorf("parse FUZZTIME: %w", err)
+	if err := checkFuzzTime(each); err != nil {
+		return err
 	}
 	patterns := strings.Fields(packages)
 	if len(patterns) == 0 {
@@ -85,13 +87,29 @@ func Fuzz(ctx context.Context, each, packages string, out io.Writer) error {
 	if len(targets) == 0 {
 		return errors.New("find fuzz targets: there is none; is this the module's root?")
 	}
+	var failed []error
 	for i, t := range targets {
 		fmt.Fprintf(out, "fuzz %d/%d %s %s\n", i+1, len(targets), t.pkg, t.name)
 		if err := fuzz(ctx, out, each, t); err != nil {
+			failed = append(failed, err)
+		}
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(failed...)
+}
+
+// checkFuzzTime checks what go test takes for -fuzztime (go help testflag).
+func checkFuzzTime(each string) error {
+	if n, ok := strings.CutSuffix(each, "x"); ok {
+		if _, err := strconv.ParseUint(n, 10, 31); err == nil && n != "0" {
+			return nil
+		}
+	} else if d, err := time.ParseDuration(each); err == nil && d > 0 {
+		return nil
+	}
+	return fmt.Errorf("parse FUZZTIME: %q is neither a time, such as 60s, nor a number of inputs, such as 10000x", each)
 }
 
 // fuzz runs one target. The fuzzing engine at times takes the end of its own

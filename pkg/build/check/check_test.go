@@ -14,3 +14,11 @@ func TestFuzzTargets(t *testing.T) {
 		t.Fatalf("fuzzTargets = %v, want %v", got, want)
 	}
 }
+
+func TestFuzzTime(t *testing.T) {
+	for each, good := range map[string]bool{"60s": true, "10000x": true, "0x": false, "x": false, "-1x": false, "10": false, "0s": false, "-2s": false, "soon": false} {
+		if err := checkFuzzTime(each); (err == nil) != good {
+			t.Errorf("FUZZTIME=%s: %v", each, err)
+		}
+	}
+}

@@ -47,8 +47,8 @@ func StubKernel(r io.ReaderAt, size int64) ([]Event, error) {
 		return nil, err
 	}
 	s, err := only(f, ".initrd")
-	if err == nil && (s == nil || len(cmdline) == 0) {
-		err = errors.New("read the unified kernel image: it has no section .initrd or no .cmdline")
+	if err == nil && (s == nil || s.VirtualSize == 0 || len(cmdline) == 0) {
+		err = errors.New("read the unified kernel image: it has no section .initrd or no .cmdline, or an empty one")
 	}
 	if err == nil {
 		err = within(s, size)

@@ -103,6 +103,7 @@ func TestUKIRefuses(t *testing.T) {
 		"no PE image": []byte("hello"), "no section .linux": image(initrd, cmdline), "no section .initrd": image(linux, cmdline), "no .cmdline": image(linux, initrd),
 		"two sections .linux": image(linux, linux, initrd, cmdline), "sections end": cut[:len(cut)-1],
 		"section .profile": image(linux, initrd, cmdline, section{".profile", "ID=a"}), "section .dtbauto": image(linux, initrd, cmdline, section{".dtbauto", "x"}),
+		"no section .linux, or an empty one": image(section{".linux", ""}, initrd, cmdline), "no .cmdline, or an empty one": image(linux, section{".initrd", ""}, cmdline),
 		"section .pcrsig": image(linux, initrd, cmdline, section{".pcrsig", "x"}), "section .ucode": image(linux, initrd, cmdline, section{".ucode", "x"}),
 	} {
 		if _, err := UKI(bytes.NewReader(b), int64(len(b))); err == nil || !strings.Contains(err.Error(), want) {
@@ -117,6 +118,7 @@ func TestUKIRefuses(t *testing.T) {
 
 func FuzzUKI(f *testing.F) {
 	f.Add(image(section{".linux", "kernel"}, section{".initrd", "initrd"}, section{".cmdline", "quiet"}, section{".osrel", "ID=bee"}))
+	f.Add(image(section{".linux", "kernel"}, section{".initrd", ""}, section{".cmdline", "quiet"}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if events, err := UKI(bytes.NewReader(b), int64(len(b))); err == nil && len(events) < 3+2*3+2 {
 			t.Errorf("%d events", len(events))

@@ -48,8 +48,8 @@ func Stub(r io.ReaderAt, size int64) ([]Event, error) {
 		}
 		list = append(list, Measure(KernelImage, append([]byte(name), 0), "name of "+name), Event{KernelImage, d, "section " + name})
 	}
-	if f.Section(".linux") == nil {
-		return nil, errors.New("read the unified kernel image: it has no section .linux")
+	if s := f.Section(".linux"); s == nil || s.VirtualSize == 0 {
+		return nil, errors.New("read the unified kernel image: it has no section .linux, or an empty one; it starts nothing")
 	}
 	return list, nil
 }
