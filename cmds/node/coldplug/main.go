@@ -2,6 +2,10 @@
 // cards first, and serves what is plugged in later. It reads the parameters
 // bee.module, bee.blacklist, module_blacklist, modprobe.blacklist and
 // module.parameter=value, and writes /run/bee/modules.json.
+//
+//	coldplug ahead
+//
+// does network cards and disks alone, while PID 1 begins; see modload.AheadMain.
 package main
 
 import (
@@ -11,5 +15,8 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "ahead" {
+		os.Exit(modload.AheadMain())
+	}
 	os.Exit(modload.Main(os.Stdout))
 }

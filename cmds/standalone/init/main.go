@@ -16,7 +16,7 @@ import (
 
 func main() {
 	machine := pid1.Machine(services.All)
-	machine.WarmUp = int(warmed)
+	machine.Earlier = int(ahead)
 	fmt.Fprintln(os.Stderr, pid1.Run(machine, os.Args))
 	os.Exit(1)
 }

@@ -37,7 +37,7 @@ func TestARM64(t *testing.T) {
 		name string
 		f    func(*testing.T, *machine)
 	}{
-		{"report", testReportARM64}, {"sessions", testSessions}, {"files", testFiles}, {"smoketest", testSmoke},
+		{"report", testReportARM64}, {"ahead", testAhead}, {"sessions", testSessions}, {"files", testFiles}, {"smoketest", testSmoke},
 		{"modules", testModulesARM64}, {"killed services come back", testKilled}, {"nothing is left of a stopped service", testStop},
 		{"power button", testPowerButton},
 	} {

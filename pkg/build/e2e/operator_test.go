@@ -39,7 +39,7 @@ func TestOperator(t *testing.T) {
 		name string
 		f    func(*testing.T, *machine)
 	}{
-		{"report", testReport}, {"sessions", testSessions}, {"files", testFiles}, {"forwarding", testForwarding}, {"strangers", testStrangers},
+		{"report", testReport}, {"ahead", testAhead}, {"sessions", testSessions}, {"files", testFiles}, {"forwarding", testForwarding}, {"strangers", testStrangers},
 		{"smoketest", testSmoke}, {"processors", testProcessors}, {"killed services come back", testKilled}, {"nothing is left of a stopped service", testStop},
 		{"a collector that hangs", testHang}, {"garbage", testGarbage}, {"ssh-audit", testSSHAudit}, {"shutdown", testShutdown},
 	} {
@@ -249,8 +249,8 @@ func testProcessors(t *testing.T, m *machine) {
 	if out := m.root("cat /proc/sys/kernel/sched_autogroup_enabled"); out != "0" {
 		t.Errorf("autogroup is %q: niceness counts for nothing between services", out)
 	}
-	// Field 19 of proc_pid_stat(5). coldplug begins before all others and yields.
-	for name, want := range map[string]string{"coldplug": "10", "network": "-10", "sshd": "0"} {
+	// Field 19 of proc_pid_stat(5). coldplug yields to all others.
+	for name, want := range map[string]string{"coldplug": "10", "network": "-15", "sshd": "0"} {
 		f := strings.Fields(m.root(fmt.Sprintf("cat /proc/%d/stat", m.service(name).PID)))
 		if len(f) < 19 || f[18] != want {
 			t.Errorf("%s: niceness is not %s: %q", name, want, f)
@@ -270,6 +270,29 @@ func testProcessors(t *testing.T, m *machine) {
 		out := m.root("cat /proc/1/timerslack_ns /proc/self/timerslack_ns " + strings.Join(files, " "))
 		return out, out == strings.TrimSpace(strings.Repeat("50000\n", 5))
 	})
+}
+
+// testAhead: the network card had its driver before coldplug came, by the part of it
+// that runs beside the start of PID 1, and the report of modules knows.
+func testAhead(t *testing.T, m *machine) {
+	if out := m.root("dmesg | grep 'coldplug ahead'"); !strings.Contains(out, "loaded") || !strings.Contains(out, "virtio_net") {
+		t.Errorf("the kernel's log says %q", out)
+	}
+	var state struct {
+		Loaded []struct {
+			Name   string
+			Before bool
+		}
+	}
+	if err := json.Unmarshal([]byte(m.root("cat /run/bee/modules.json")), &state); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range state.Loaded {
+		if l.Name == "virtio_net" && l.Before {
+			return
+		}
+	}
+	t.Errorf("modules.json: %+v", state)
 }
 
 // testKilled kills what the node lives of.

@@ -3,8 +3,15 @@ package initrd
 import (
 	"debug/elf"
 	"debug/gosym"
+	"errors"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bee-os/bee/pkg/build/busybox"
 )
@@ -35,4 +42,48 @@ func TestEntryOfPID1(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAhead runs PID 1's program from its entry on: it starts coldplug ahead in a mount
+// namespace of its own and goes on, and goes on where there is no coldplug, too.
+func TestAhead(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for out, p := range map[string]busybox.Package{
+		"init":         {Path: initPath, Entry: initEntry},
+		"bin/coldplug": {Path: "./pkg/build/initrd/testdata/coldplug"},
+	} {
+		if err := busybox.Compile(t.Context(), "../../..", busybox.Env(runtime.GOARCH), filepath.Join(dir, out), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := func() {
+		t.Helper()
+		var said strings.Builder
+		cmd := exec.Cmd{Path: "/init", Args: []string{"/init"}, Stderr: &said, SysProcAttr: &syscall.SysProcAttr{
+			Chroot:      dir,
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+		}}
+		var exit *exec.ExitError
+		if err := cmd.Run(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.HasPrefix(said.String(), "init: this is the program of PID 1") {
+			t.Errorf("%v, says %q", err, said.String())
+		}
+	}
+	start()
+	var text []byte
+	var err error
+	for end := time.Now().Add(30 * time.Second); text == nil && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		text, err = os.ReadFile(filepath.Join(dir, "told"))
+	}
+	if want := `["/bin/coldplug" "ahead"] ["GOMAXPROCS=1"] in a mount namespace of its own`; string(text) != want {
+		t.Errorf("coldplug was started as %s, %v; want %s", text, err, want)
+	}
+	if err := os.Remove(filepath.Join(dir, "bin/coldplug")); err != nil {
+		t.Fatal(err)
+	}
+	start()
 }

@@ -31,6 +31,8 @@ var layout = []node{
 	// What the kernel opens for PID 1, should /dev not come up.
 	{path: "dev/console", mode: typeChar | 0o600, major: 5, minor: 1},
 	{path: "dev/null", mode: typeChar | 0o666, major: 1, minor: 3},
+	// Where coldplug ahead speaks, before /dev comes up.
+	{path: "dev/kmsg", mode: typeChar | 0o644, major: 1, minor: 11},
 	link("sbin", "bin"),
 	link("usr/bin", "../bin"),
 	link("usr/sbin", "../bin"),

@@ -102,14 +102,10 @@ func commandPaths(v Variant) []string {
 
 // first are the commands on the way to the first SSH session. netup initialises
 // what sshd needs too, while it waits for a network card; the other way round,
-// sshd would have DHCP's tables on its way. After them comes warmUp, which PID 1
-// runs before any (initEntry): it meets what they need and nothing else.
+// sshd would have DHCP's tables on its way. coldplug is run before any (initEntry).
 var first = []string{"coldplug", "sshsetup", "sshd", "netup"}
 
-// warmUp is a command of u-root's that does nothing.
-const warmUp = "true"
-
-// PID 1, and where it begins: there it runs warmUp beside its own start.
+// PID 1, and where it begins: there it starts coldplug ahead, beside its own start.
 const (
 	initPath  = "./cmds/standalone/init"
 	initEntry = "main.start"
@@ -121,9 +117,6 @@ func firstPaths(v Variant) []string {
 		if slices.Contains(v.Node, c) {
 			paths = append(paths, module+"/"+nodeDir+"/"+c)
 		}
-	}
-	if slices.Contains(v.Core, warmUp) {
-		paths = append(paths, coreDir+"/"+warmUp)
 	}
 	return paths
 }

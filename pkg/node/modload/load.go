@@ -157,6 +157,7 @@ func (l *Loader) insert(name, wanted string, u Urgency) error {
 	// Somebody was faster. Of a module that is still coming the kernel tells how it ends
 	// to whoever inserts it too.
 	if state, err := fs.ReadFile(l.Root, path.Join("sys/module", name, "initstate")); err == nil && string(state) == "live\n" {
+		l.record(modstate.Module{Name: name, Wanted: wanted, Before: true})
 		return nil
 	}
 	// A disk's driver sleeps for most of the time that it takes: it holds nobody up.

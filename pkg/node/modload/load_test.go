@@ -15,6 +15,7 @@ import (
 
 	"github.com/bee-os/bee/pkg/bootparam"
 	"github.com/bee-os/bee/pkg/kmod"
+	"github.com/bee-os/bee/pkg/node/modload/modstate"
 )
 
 const release = "lib/modules/6.12"
@@ -111,6 +112,10 @@ func TestLoadWhatIsThere(t *testing.T) {
 	if d := cmp.Diff([]string{"net_failover", "virtio_net"}, k.order); d != "" {
 		t.Error(d)
 	}
+	loaded, _ := l.Log()
+	if len(loaded) != 3 || loaded[0] != (modstate.Module{Name: "failover", Before: true}) || loaded[1].Before || loaded[2].Before {
+		t.Errorf("log: %+v", loaded)
+	}
 }
 
 func TestLoadIndependentAtTheSameTime(t *testing.T) {
@@ -194,7 +199,7 @@ func TestLoadFailures(t *testing.T) {
 	if err := l.Load("virtio_net", "", Now); err != nil {
 		t.Error(err)
 	}
-	if loaded, failed := l.Log(); len(loaded) != 3 || len(failed) != 1 {
+	if loaded, failed := l.Log(); len(loaded) != 4 || len(failed) != 1 { // nvme_core was in
 		t.Errorf("after another try: %+v, %+v", loaded, failed)
 	}
 }

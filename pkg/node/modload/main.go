@@ -90,18 +90,23 @@ func answerKernel(root string) error {
 // the first SSH session. Threads to come inherit it.
 func beNice(out io.Writer) {
 	runtime.SetDefaultGOMAXPROCS() // PID 1 had it begin with one
+	setNice(out, lowNice)
+}
+
+// setNice gives all threads of this process a niceness.
+func setNice(out io.Writer, nice int) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		fmt.Fprintf(out, "lower the priority: %v\n", err)
+		fmt.Fprintf(out, "set the priority: %v\n", err)
 		return
 	}
 	for _, t := range tasks {
 		tid, err := strconv.Atoi(t.Name())
 		if err == nil {
-			err = unix.Setpriority(unix.PRIO_PROCESS, tid, lowNice)
+			err = unix.Setpriority(unix.PRIO_PROCESS, tid, nice)
 		}
 		if err != nil && err != unix.ESRCH { // a thread that ended meanwhile
-			fmt.Fprintf(out, "lower the priority: %v\n", err)
+			fmt.Fprintf(out, "set the priority: %v\n", err)
 		}
 	}
 }

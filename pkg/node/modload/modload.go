@@ -89,22 +89,15 @@ func (s *Service) Run(ctx context.Context) error {
 
 // firstPass loads for everything that is there, then what is loaded anyway.
 func (s *Service) firstPass() {
-	near, err := earlyDevices(s.fsys)
-	if err != nil {
-		s.logf("%v", err)
-	}
-	first := len(near)
-	if i := slices.IndexFunc(near, func(d Device) bool { return !isNetwork(d.Modalias) }); i >= 0 {
-		first = i
-	}
-	s.serve(near[:first], Now)
+	cards, others := s.nearest()
+	s.serve(cards, Now)
 	if s.Yield != nil {
 		s.Yield()
 	}
 	// Disks take long to answer: theirs begin before everything else is looked for.
 	// The look at every device below has their modules too, and judges.
 	disk := make(map[string]bool)
-	for _, d := range near[first:] {
+	for _, d := range others {
 		disk[d.Modalias] = true
 	}
 	urgency := func(d Device) Urgency {
@@ -113,7 +106,7 @@ func (s *Service) firstPass() {
 		}
 		return Later
 	}
-	disks := s.begin(near[first:], urgency)
+	disks := s.begin(others, urgency)
 	all := s.begin(s.devices(), urgency)
 	var wg sync.WaitGroup
 	for _, name := range s.always() {
@@ -128,6 +121,19 @@ func (s *Service) firstPass() {
 	s.mountEFI()
 	// Buses appear as their drivers load, and their devices with them.
 	s.catchUp()
+}
+
+// nearest lists network cards, and what else is on their buses, disks first.
+func (s *Service) nearest() (cards, others []Device) {
+	all, err := earlyDevices(s.fsys)
+	if err != nil {
+		s.logf("%v", err)
+	}
+	n := len(all)
+	if i := slices.IndexFunc(all, func(d Device) bool { return !isNetwork(d.Modalias) }); i >= 0 {
+		n = i
+	}
+	return all[:n], all[n:]
 }
 
 // prepareToJudge reads the hints, which takes longer than all tables, if somebody

@@ -2,8 +2,9 @@ package services
 
 import "github.com/bee-os/bee/pkg/node/supervise"
 
-// coldplug loads the modules that the devices ask for, network first, and
-// stays to serve what is plugged in later.
+// coldplug loads the modules that the devices ask for, and stays to serve what is
+// plugged in later. What an operator waits for, a part of it did already, beside the
+// start of PID 1 (modload.AheadMain).
 func coldplug() supervise.Service {
 	return supervise.Service{
 		Name:    "coldplug",
@@ -12,6 +13,5 @@ func coldplug() supervise.Service {
 		Env:     oneProcessor,
 		Wants:   []string{"localmount"},
 		Restart: supervise.Always,
-		Nice:    -15, // until the network cards have their drivers; then it yields by itself
 	}
 }

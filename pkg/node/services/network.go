@@ -13,6 +13,6 @@ func network() supervise.Service {
 		Wants:    []string{"localmount"},
 		Provides: []string{"carrier", "route"},
 		Restart:  supervise.Always,
-		Nice:     -10, // it has little to do, and an operator waits for it
+		Nice:     -15, // it has little to do, and an operator waits longest for it
 	}
 }

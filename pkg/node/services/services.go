@@ -4,8 +4,7 @@
 // The order that must hold (DESIGN.md):
 //
 //	localmount
-//	├── settings
-//	├── sshsetup ── sshd          starts without any network; after settings too
+//	├── settings ── sshsetup ── sshd   starts without any network, and greets at once
 //	├── coldplug ── nocloud       modules for the devices that are there; then a seed
 //	└── network                   DHCP on every physical NIC, for ever
 //	     └── nvidia
@@ -13,7 +12,11 @@
 //
 // Only what SSH needs is a need; all else is order. Whatever does not help the
 // first SSH session waits until sshd had its chance, so that on a small
-// machine it does not take the processor from it.
+// machine it does not take the processor from it. sshd starts while sshsetup is on
+// its way (supervise.Service.Early) and lets nobody in before that is done.
+//
+// Beside the start of PID 1, and before all of it, a part of coldplug loads the
+// drivers of network cards and disks: modload.AheadMain.
 package services
 
 import (
@@ -25,11 +28,11 @@ import (
 func All(p bootparam.Params) []supervise.Service {
 	return []supervise.Service{
 		localmount(),
-		coldplug(),
-		settings(p),
 		network(),
+		settings(p),
 		sshsetup(),
 		sshd(),
+		coldplug(),
 		nocloud(p),
 		nvidia(p),
 		audit(),

@@ -7,7 +7,7 @@ import (
 )
 
 // settings runs inside PID 1, beside the loading of modules. Nobody logs in
-// before it was tried.
+// before it was tried: sshsetup comes after it.
 func settings(p bootparam.Params) supervise.Service {
 	return supervise.Service{
 		Name:    "settings",

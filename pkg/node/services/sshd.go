@@ -19,7 +19,8 @@ func sshd() supervise.Service {
 		Command:     []string{"/bin/sshd"},
 		Env:         oneProcessor,
 		Needs:       []string{"sshsetup"},
-		Wants:       []string{"settings"},
+		Wants:       []string{"localmount"},
+		Early:       true, // greets at once, and lets nobody in before that
 		Restart:     supervise.Always,
 		StopLast:    true,
 		Critical:    true,

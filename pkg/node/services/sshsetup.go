@@ -10,9 +10,8 @@ func sshsetup() supervise.Service {
 		Kind:     supervise.Oneshot,
 		Command:  []string{"/bin/sshsetup"},
 		Env:      oneProcessor,
-		Wants:    []string{"localmount"},
+		Wants:    []string{"localmount", "settings"}, // nobody logs in before these were tried
 		Restart:  supervise.UntilSuccess,
 		Critical: true,
-		Nice:     -10, // sshd waits for it
 	}
 }

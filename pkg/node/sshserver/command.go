@@ -22,7 +22,7 @@ import (
 
 // SetupMain is the command sshsetup: Setup below "/", told to stderr (which
 // the supervisor logs). The console is sshd's to tell, when somebody can log in.
-// Status 1 means that sshd has nothing to start with.
+// Status 1 means that sshd lets nobody in yet.
 func SetupMain(stderr io.Writer) int {
 	res, err := setupMain("/", "/proc/cmdline")
 	for _, w := range res.Warnings {
@@ -129,6 +129,11 @@ func ServerMain(args []string, stderr io.Writer) int {
 		return 1
 	}
 	defer root.Close()
+	notify.Status("greets, and waits for sshsetup to say who may log in")
+	if err := awaitSetup(ctx, "/"); err != nil {
+		logger.Print(err)
+		return 1
+	}
 	s, made, err := Load(root)
 	if err != nil {
 		logger.Print(err)

@@ -35,7 +35,7 @@ type Result struct {
 // the kernel parameters. Run again it does not change the random password. The
 // policy: bee.password_hash is the operator's password if it is
 // there and sound; else keys alone, if there is one, late ones (AddKeys) too;
-// else a random password.
+// else a random password. At its end sshd, which may run already, lets people in.
 func Setup(root *os.Root, params bootparam.Params) (Result, error) {
 	var res Result
 	if err := root.MkdirAll(Dir, 0o755); err != nil {
@@ -49,7 +49,13 @@ func Setup(root *os.Root, params bootparam.Params) (Result, error) {
 		return res, err
 	}
 	res.Keys = keys
-	return res, setupPassword(root, params.PasswordHash, &res)
+	if err := setupPassword(root, params.PasswordHash, &res); err != nil {
+		return res, err
+	}
+	if err := writeFile(root, SettledPath, nil, 0o600); err != nil {
+		return res, fmt.Errorf("tell sshd that it may let people in: %w", err)
+	}
+	return res, nil
 }
 
 func setupKeys(root *os.Root, fromParams []string, res *Result) (n int, err error) {

@@ -33,6 +33,60 @@ func TestNeedsWaitForReady(t *testing.T) {
 	})
 }
 
+// TestEarlyStartsBesideWhatItNeeds: it runs while that is on its way, in its turn or
+// blocked itself, and only then; who comes after it waits until it is ready.
+func TestEarlyStartsBesideWhatItNeeds(t *testing.T) {
+	early := needing("sshd", "keys")
+	early.Early = true
+	keys := with(oneshot("keys"), func(s *Service) { s.Wants = []string{"settings"}; s.Restart = UntilSuccess })
+	list := []Service{oneshot("settings"), keys, early, following("audit", "sshd")}
+	bubble(t, list, scripts{"settings": silent, "keys": silent, "sshd": silent}, func(g *rig) {
+		g.is("keys", control.Blocked)
+		g.is("sshd", control.Starting)
+		g.is("audit", control.Blocked)
+		g.last("settings").exit(Exit{})
+		synctest.Wait()
+		g.is("keys", control.Starting)
+		g.last("keys").exit(Exit{Code: 1})
+		synctest.Wait()
+		g.is("keys", control.Backoff) // and comes back: sshd waits on
+		g.is("sshd", control.Starting)
+		g.after(time.Second)
+		g.last("keys").exit(Exit{})
+		g.last("sshd").say("ready")
+		synctest.Wait()
+		g.is("sshd", control.Ready)
+		g.is("audit", control.Ready)
+		if n := len(g.r.procs["sshd"]); n != 1 {
+			t.Errorf("sshd was started %d times", n)
+		}
+		// What is stopped on purpose is needed as ever.
+		if err := g.Stop(g.t.Context(), "keys", ""); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		g.is("sshd", control.Blocked)
+	})
+}
+
+// TestEarlyWithoutWhatItNeeds: what is not on its way is not waited for with a process.
+func TestEarlyWithoutWhatItNeeds(t *testing.T) {
+	early := with(needing("sshd", "keys"), func(s *Service) { s.Early = true })
+	for name, keys := range map[string]Service{
+		"failed":   with(oneshot("keys"), func(s *Service) { s.Restart = Never }),
+		"disabled": with(oneshot("keys"), func(s *Service) { s.Disabled = "not here" }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, []Service{keys, early}, scripts{"keys": exits(1)}, func(g *rig) {
+				g.is("sshd", control.Blocked)
+				if l := g.r.procs["sshd"]; len(l) > 0 && !l[len(l)-1].ended {
+					t.Error("it runs")
+				}
+			})
+		})
+	}
+}
+
 // Whatever becomes of a service, those that only come after it go on.
 func TestAfterAndWantsGoOn(t *testing.T) {
 	for name, a := range map[string]struct {

@@ -222,7 +222,7 @@ func (e *Engine) beginStop(n *node) {
 	if n.wanted && !n.restart {
 		var broken []*node
 		for _, d := range n.deps {
-			if d.kind == needs && d.n.broken() {
+			if n.lost(d) {
 				broken = append(broken, d.n)
 			}
 		}

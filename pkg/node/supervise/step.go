@@ -42,7 +42,7 @@ func (e *Engine) step(n *node) bool {
 	if n.svc.Kind == Condition {
 		return e.stepCondition(n)
 	}
-	n.down = !n.wanted || n.restart || slices.ContainsFunc(n.deps, func(d dep) bool { return d.kind == needs && d.n.broken() })
+	n.down = !n.wanted || n.restart || slices.ContainsFunc(n.deps, n.lost)
 	switch n.state {
 	case control.Stopped, control.Blocked:
 		return e.stepIdle(n)
@@ -116,7 +116,7 @@ func (n *node) findBlockers() []*node {
 		wait := false
 		switch d.kind {
 		case needs:
-			wait = !d.n.satisfied()
+			wait = !d.n.satisfied() && !n.awaits(d.n)
 		case milestone:
 			wait = !d.n.once
 		case wants, after:
@@ -128,6 +128,12 @@ func (n *node) findBlockers() []*node {
 	}
 	return out
 }
+
+// lost reports whether d is why n must not run.
+func (n *node) lost(d dep) bool { return d.kind == needs && d.n.broken() && !n.awaits(d.n) }
+
+// awaits reports whether n, which needs o, waits for that itself.
+func (n *node) awaits(o *node) bool { return n.svc.Early && o.moving() }
 
 // heldUp reports whether others must be gone before n may go: those that need
 // it; when the machine goes down all that come after it.

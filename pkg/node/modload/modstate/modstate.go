@@ -27,6 +27,7 @@ type Module struct {
 	Name     string        `json:"name"`
 	Options  string        `json:"options,omitempty"`
 	Wanted   string        `json:"wanted,omitempty"` // modalias or "bee.module"; empty: a dependency
+	Before   bool          `json:"before,omitempty"` // it was in the kernel already; with which options, and how long it took, nobody tells
 	Duration time.Duration `json:"duration_ns"`
 	Error    string        `json:"error,omitempty"`
 }

@@ -135,7 +135,7 @@ func underTest(dir, which string) Config {
 		Deadline: 6 * time.Second,
 		Patience: time.Hour,
 		BootOver: time.Hour,
-		WarmUp:   failedWarmUp(which),
+		Earlier:  failedEarlier(which),
 	}
 	switch which {
 	case "late":

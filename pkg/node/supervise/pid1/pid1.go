@@ -58,7 +58,7 @@ type Config struct {
 	Deadline time.Duration // of a shutdown
 	Patience time.Duration // without an owner of the console, until the rescue shell
 	BootOver time.Duration // from when on the machine is there for its users: see afterBoot
-	WarmUp   int           // process that was started before this one's own runtime: see watchWarmUp; 0: none, negative: errno
+	Earlier  int           // process that was started before this one's own runtime: see watchEarlier; 0: none, negative: errno
 }
 
 // Machine is the Config of a real machine.
@@ -160,14 +160,13 @@ func (p *pid1) say(urgent bool, format string, args ...any) {
 	p.console.Event(p.journal.Event(control.Event{Service: journal.PID1, Text: fmt.Sprintf(format, args...), Urgent: urgent}))
 }
 
-// watchWarmUp tells how the program ended that was run beside the start of PID 1
-// itself: one that does nothing, in the file that all services are, so that they
-// find it warm. Without it a boot takes longer, and that is all.
-func (p *pid1) watchWarmUp() {
+// watchEarlier tells how the program ended that does work of services beside the
+// start of PID 1 itself. Without it a boot takes longer, and that is all.
+func (p *pid1) watchEarlier() {
 	failed := func(why any) {
-		p.say(false, "warm up the services' file with true(1): %v; the boot takes a little longer", why)
+		p.say(false, "load network drivers ahead of the services: %v; coldplug does it, and the boot takes a little longer", why)
 	}
-	switch pid := p.cfg.WarmUp; {
+	switch pid := p.cfg.Earlier; {
 	case pid < 0:
 		failed(syscall.Errno(-pid))
 	case pid > 0:
@@ -266,7 +265,7 @@ func (p *pid1) plan() plan {
 // with the timers of PID 1's other threads.
 func (p *pid1) startEngine(planned <-chan plan, slack <-chan []error) {
 	p.reaper = proc.NewReaper()
-	p.watchWarmUp()
+	p.watchEarlier()
 	p.spawn(p.reaper.Run)
 	p.runner = &proc.Runner{Reaper: p.reaper, Guard: p.guard, Warn: func(text string) { p.say(false, "%s", text) }}
 	p.runner.Cgroups = p.cgroups
