@@ -116,6 +116,16 @@ func TestOrderOfTheBoot(t *testing.T) {
 	}
 }
 
+// TestSSHDOutwaitsWhatItWaitsFor: sshd starts early; while sshsetup, and the settings
+// before it, still may be done in time, it is not taken for one that hangs.
+func TestSSHDOutwaitsWhatItWaitsFor(t *testing.T) {
+	list := All(bootparam.Params{})
+	sshd := find(t, list, "sshd")
+	if !sshd.Early || sshd.StartTimeout < find(t, list, "settings").StartTimeout+supervise.DefaultOneshotStartTimeout {
+		t.Errorf("sshd: early %v, %s to be ready", sshd.Early, sshd.StartTimeout)
+	}
+}
+
 func TestParameters(t *testing.T) {
 	off := All(bootparam.Params{NVIDIAOff: true})
 	if find(t, off, "nvidia").Disabled == "" || find(t, off, "logship").Disabled == "" {

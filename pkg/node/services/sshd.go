@@ -26,5 +26,7 @@ func sshd() supervise.Service {
 		Critical:    true,
 		OOMScoreAdj: -900,
 		Nice:        -10, // until it listens; then it takes that back by itself
+		// sshsetup may take all of its time first.
+		StartTimeout: waitForSSH + supervise.DefaultOneshotStartTimeout + supervise.DefaultStartTimeout,
 	}
 }
