@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestOperator(t *testing.T) {
 		name string
 		f    func(*testing.T, *machine)
 	}{
-		{"report", testReport}, {"ahead", testAhead}, {"sessions", testSessions}, {"files", testFiles}, {"forwarding", testForwarding}, {"strangers", testStrangers},
+		{"report", testReport}, {"ahead", testAhead}, {"order", testOrder}, {"sessions", testSessions}, {"files", testFiles}, {"forwarding", testForwarding}, {"strangers", testStrangers},
 		{"smoketest", testSmoke}, {"processors", testProcessors}, {"killed services come back", testKilled}, {"nothing is left of a stopped service", testStop},
 		{"a collector that hangs", testHang}, {"garbage", testGarbage}, {"ssh-audit", testSSHAudit}, {"shutdown", testShutdown},
 	} {
@@ -293,6 +294,26 @@ func testAhead(t *testing.T, m *machine) {
 		}
 	}
 	t.Errorf("modules.json: %+v", state)
+}
+
+// testOrder: sshd begins while sshsetup still works, or before, and is not ready before
+// that is done.
+func testOrder(t *testing.T, m *machine) {
+	events := m.root("svc events")
+	at := func(name, state string) int {
+		i := regexp.MustCompile(`(?m)^\[ *[0-9.]+\] ` + name + ` +` + state + `\b`).FindStringIndex(events)
+		if i == nil {
+			t.Fatalf("%s was never %s:\n%s", name, state, events)
+		}
+		return i[0]
+	}
+	settled := at("sshsetup", "done")
+	if at("sshd", "starting") > settled || at("sshd", "ready") < settled {
+		t.Errorf("sshsetup and sshd:\n%s", events)
+	}
+	if at("settings", "done") > at("sshsetup", "starting") {
+		t.Errorf("settings and sshsetup:\n%s", events)
+	}
 }
 
 // testKilled kills what the node lives of.
