@@ -1,4 +1,4 @@
-// Sshsetup makes, once a boot and before sshd, the list of authorised keys and the
+// Sshsetup makes, once a boot and before sshd lets anybody in, the list of authorised keys and the
 // password policy.
 //
 // It reads /etc/bee/authorized_keys and the kernel parameters bee.ssh_key and
