@@ -5,9 +5,9 @@
 //
 // The default is port 22 on every IPv4 and IPv6 address. It needs what
 // sshsetup wrote to /run/bee/ssh, and /bin/sh and /bin/sftp-server. It listens
-// and greets first, which may be before sshsetup is done, and waits for that; then it makes the host key (/run/bee/ssh/host_key), if this
-// boot has none yet, and /run/bee/ssh-fingerprint, which it tells the log and the
-// consoles.
+// and greets first, which may be before sshsetup is done, and waits for that; then
+// it makes the host key (/run/bee/ssh/host_key), if this boot has none yet, and
+// /run/bee/ssh-fingerprint, which it tells the log and the consoles.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Sshsetup makes, once a boot and before sshd lets anybody in, the list of authorised keys and the
-// password policy.
+// Sshsetup makes, once a boot and before sshd lets anybody in, the list of
+// authorised keys and the password policy.
 //
 // It reads /etc/bee/authorized_keys and the kernel parameters bee.ssh_key and
 // bee.password_hash, and writes /run/bee/ssh/ (0700). The random password that it

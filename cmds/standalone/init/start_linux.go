@@ -4,10 +4,10 @@ package main
 // the builder does): before Go's own entry it starts coldplug ahead, in a mount
 // namespace of its own and before all others (niceness -20), and leaves what clone(2)
 // said in ahead. One processor has nothing to do until Go's runtime has started PID 1;
-// here it loads the drivers of network cards and disks, and what it pays for being the first program of the services' file
-// they need not pay any more: under emulation, where each instruction that is met for
-// the first time costs a thousandfold, together a twentieth of the time to an SSH
-// server. See modload.AheadMain for what it does.
+// here it loads the drivers of network cards and disks, and what it pays for being the
+// first program of the services' file they need not pay any more: under emulation,
+// where each instruction that is met for the first time costs a thousandfold, together
+// a twentieth of the time to an SSH server. See modload.AheadMain for what it does.
 //
 // Both have the timer slack of a boot (bringup.BootSlack) from there on, so that Go's
 // runtime does not wake them all the time.

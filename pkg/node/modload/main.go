@@ -85,9 +85,9 @@ func answerKernel(root string) error {
 	return nil
 }
 
-// beNice lowers the priority of every thread of the process: until now it went
-// before all others, from now on it must not take the processor from DHCP and
-// the first SSH session. Threads to come inherit it.
+// beNice lowers the priority of every thread of the process: an operator waited for
+// the network cards; what is left must not take the processor from DHCP and the first
+// SSH session. Threads to come inherit it.
 func beNice(out io.Writer) {
 	runtime.SetDefaultGOMAXPROCS() // PID 1 had it begin with one
 	setNice(out, lowNice)

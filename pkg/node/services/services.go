@@ -15,8 +15,8 @@
 // machine it does not take the processor from it. sshd starts while sshsetup is on
 // its way (supervise.Service.Early) and lets nobody in before that is done.
 //
-// Beside the start of PID 1, and before all of it, a part of coldplug loads the
-// drivers of network cards and disks: modload.AheadMain.
+// Beside the start of PID 1, ahead of all of it, a part of coldplug loads the drivers
+// of network cards and disks: modload.AheadMain.
 package services
 
 import (
