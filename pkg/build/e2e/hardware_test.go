@@ -186,7 +186,7 @@ func (m *machine) loadsOnDemand() {
 	if got := loaded(); got != "fat nls_cp437 vfat" {
 		m.t.Errorf("after a volume was mounted: %q", got)
 	}
-	m.root("modprobe -r vfat && modprobe -r nls_cp437")
+	m.root("modprobe -r vfat && rmmod nls_cp437")
 	m.root("modprobe -a ext4 xfs btrfs && modprobe -r btrfs && modprobe -r xfs") // with the checksums that they ask the kernel's crypto for
 	if got := loaded(); got != "" {
 		m.t.Errorf("after modprobe -r: %s", got)

@@ -137,7 +137,7 @@ func openModprobe() (*modprobe, error) {
 	}
 	return &modprobe{
 		Loader: &Loader{Root: root, Dir: dir, Index: index, Policy: NewPolicy(string(cmdline), params), Inserter: Kernel{"/"}},
-		unload: func(name string) error { return unix.DeleteModule(name, unix.O_NONBLOCK) },
+		unload: deleteModule,
 	}, nil
 }
 
@@ -214,12 +214,8 @@ func (m *modprobe) takeOut(module string) error {
 	if m.dry {
 		return nil
 	}
-	switch err := m.unload(module); err {
-	case nil:
-	case unix.EWOULDBLOCK, unix.EBUSY:
-		return fmt.Errorf("remove module %s: it is in use; lsmod says by whom", module)
-	default:
-		return fmt.Errorf("remove module %s: %w", module, err)
+	if err := remove(m.unload, module); err != nil {
+		return err
 	}
 	order, err := m.Index.Closure(module)
 	if err != nil {
