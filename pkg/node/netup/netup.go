@@ -228,6 +228,7 @@ func (s *service) resync() error {
 	if err != nil {
 		return err
 	}
+	links = loopbackLast(links)
 	seen := make(map[int]bool)
 	for _, l := range links {
 		seen[l.Index] = true
@@ -256,6 +257,20 @@ func (s *service) resync() error {
 	s.setGateways(routes)
 	s.dirty = true
 	return nil
+}
+
+// loopbackLast orders links as they are to be brought up. The kernel does that one
+// at a time, and who waits for the machine's address waits for a card.
+func loopbackLast(links []rtnl.Link) []rtnl.Link {
+	var cards, loopback []rtnl.Link
+	for _, l := range links {
+		if l.Loopback {
+			loopback = append(loopback, l)
+		} else {
+			cards = append(cards, l)
+		}
+	}
+	return append(cards, loopback...)
 }
 
 func (s *service) logf(format string, args ...any) {

@@ -12,6 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bee-os/bee/pkg/node/netup/dhcp4"
 	"github.com/bee-os/bee/pkg/node/netup/lldp"
 	"github.com/bee-os/bee/pkg/node/netup/netstate"
 	"github.com/bee-os/bee/pkg/node/netup/rtnl"
@@ -150,6 +153,13 @@ func TestTheFirstTellingWaitsForCards(t *testing.T) {
 	})
 }
 
+func TestLoopbackIsLast(t *testing.T) {
+	lo, eth, vlan := rtnl.Link{Index: 1, Loopback: true}, rtnl.Link{Index: 2}, rtnl.Link{Index: 3, Parent: 2}
+	if d := cmp.Diff([]rtnl.Link{eth, vlan, lo}, loopbackLast([]rtnl.Link{lo, eth, vlan})); d != "" {
+		t.Error(d)
+	}
+}
+
 // upKernel has cards that come up at once.
 type upKernel struct{ quietKernel }
 
@@ -171,6 +181,7 @@ func TestNeighboursAreListenedToLater(t *testing.T) {
 		var listens time.Duration
 		go func() {
 			done <- Run(ctx, Config{Root: root, Kernel: k, Supervisor: deaf{}, Out: t.Output(), ListenAfter: time.Second,
+				OpenDHCP4:   func(string, int) (dhcp4.Conn, error) { return nil, errors.New("no sockets here") },
 				SetHostname: func(string) error { return nil }, Boottime: func() (time.Duration, error) { return 0, nil },
 				Neighbours: func(ctx context.Context, _ int, _ func(lldp.Neighbour)) error {
 					listens = time.Since(began)

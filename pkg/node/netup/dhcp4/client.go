@@ -67,6 +67,10 @@ func (c *Client) Run(ctx context.Context) {
 	defer r.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	// The first socket opens while the link comes up.
+	if err := r.open(ctx); err != nil {
+		c.Debug(err) // carrier brings another try
+	}
 	for {
 		if err := r.flush(ctx); err != nil {
 			c.Debug(err)
@@ -85,8 +89,10 @@ func (c *Client) Run(ctx context.Context) {
 				r.close()
 				continue
 			}
-			if err := r.open(ctx); err != nil {
-				c.Debug(err)
+			if r.conn == nil {
+				if err := r.open(ctx); err != nil {
+					c.Debug(err)
+				}
 			}
 			m.LinkUp(time.Now())
 		case <-due:
