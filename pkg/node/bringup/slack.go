@@ -29,13 +29,11 @@ const kernelSlack = TimerSlack(50 * time.Microsecond)
 
 func (s TimerSlack) String() string { return "set timer slack" }
 
-// Thread is for the calling thread alone, which needs no /proc: before PID 1 has
-// others, whose children would miss it.
-func (s TimerSlack) Thread() error {
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(s), 0, 0, 0); err != nil {
-		return fmt.Errorf("set timer slack: %w", err)
-	}
-	return nil
+// Given reports whether the calling thread has this slack, and so all that it
+// started.
+func (s TimerSlack) Given() bool {
+	ns, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	return err == nil && ns == int(s)
 }
 
 func (s TimerSlack) do(root string) error {

@@ -3,9 +3,12 @@ package bringup
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // threads makes a /proc with the slack of each thread; the first number of a name
@@ -81,5 +84,17 @@ func TestEndOfTimerSlack(t *testing.T) {
 	}
 	if err := BootSlack.end(root); err == nil || !strings.Contains(err.Error(), "timer slack") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestGivenSlack(t *testing.T) {
+	runtime.LockOSThread() // it ends with the test's goroutine
+	for slack, want := range map[time.Duration]bool{time.Duration(BootSlack): true, time.Duration(kernelSlack): false} {
+		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := BootSlack.Given(); got != want {
+			t.Errorf("a thread with a slack of %v has that of a boot: %v", slack, got)
+		}
 	}
 }

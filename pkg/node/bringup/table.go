@@ -18,8 +18,7 @@ var Early = []Row{
 }
 
 // Footing is what else PID 1 stands on: where it listens, and where it puts the
-// services. It is made beside the consoles and the journal, on which nothing of it
-// depends. All else is a service's.
+// services. All else is a service's.
 var Footing = []Row{
 	// Root is in RAM already; this, like /tmp, is a mount of its own for its limit
 	// and so that nothing set-uid hides there.

@@ -11,6 +11,7 @@ func network() supervise.Service {
 		Command:  []string{"/bin/netup"},
 		Env:      oneProcessor,
 		Wants:    []string{"localmount"},
+		Early:    true, // it makes its own folders, and mounts nothing
 		Provides: []string{"carrier", "route"},
 		Restart:  supervise.Always,
 		Nice:     -15, // it has little to do, and an operator waits longest for it

@@ -69,6 +69,27 @@ func TestEarlyStartsBesideWhatItNeeds(t *testing.T) {
 	})
 }
 
+// TestEarlyStartsBesideWhatItWants: the one that is wanted begins first, and nobody
+// waits for it but those that are not early.
+func TestEarlyStartsBesideWhatItWants(t *testing.T) {
+	wanting := func(name string, early bool) Service {
+		return with(process(name), func(s *Service) { s.Wants, s.Early = []string{"localmount"}, early })
+	}
+	list := []Service{oneshot("localmount"), wanting("network", true), wanting("coldplug", false)}
+	bubble(t, list, scripts{"localmount": silent}, func(g *rig) {
+		g.is("localmount", control.Starting)
+		g.is("network", control.Ready)
+		g.is("coldplug", control.Blocked)
+		g.last("localmount").exit(Exit{Code: 1})
+		synctest.Wait()
+		g.is("network", control.Ready)
+		g.is("coldplug", control.Ready)
+		if n := len(g.r.procs["network"]); n != 1 {
+			t.Errorf("network was started %d times", n)
+		}
+	})
+}
+
 // TestEarlyWithoutWhatItNeeds: what is not on its way is not waited for with a process.
 func TestEarlyWithoutWhatItNeeds(t *testing.T) {
 	early := with(needing("sshd", "keys"), func(s *Service) { s.Early = true })

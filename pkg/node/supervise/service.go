@@ -102,7 +102,7 @@ type Service struct {
 	After     []string // as Wants, without pulling up
 	Milestone []string // must have been ready once, whatever they are now
 	Provides  []string // conditions that this service raises and lowers through notify
-	Early     bool     // starts while what it needs is on its way, and waits for that itself before it is ready
+	Early     bool     // starts while what it needs, wants and comes after is on its way, and waits itself, before it is ready, for what it cannot do without
 
 	Disabled string // why it is not for this boot; empty: it is
 

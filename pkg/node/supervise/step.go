@@ -120,7 +120,7 @@ func (n *node) findBlockers() []*node {
 		case milestone:
 			wait = !d.n.once
 		case wants, after:
-			wait = d.n.moving()
+			wait = d.n.moving() && !n.awaits(d.n)
 		}
 		if wait {
 			out = append(out, d.n)
@@ -132,7 +132,7 @@ func (n *node) findBlockers() []*node {
 // lost reports whether d is why n must not run.
 func (n *node) lost(d dep) bool { return d.kind == needs && d.n.broken() && !n.awaits(d.n) }
 
-// awaits reports whether n, which needs o, waits for that itself.
+// awaits reports whether n, which comes after o, starts beside it.
 func (n *node) awaits(o *node) bool { return n.svc.Early && o.moving() }
 
 // heldUp reports whether others must be gone before n may go: those that need

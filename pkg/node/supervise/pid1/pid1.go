@@ -18,6 +18,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -43,7 +44,7 @@ const RescueShell = "rescue-shell"
 type Config struct {
 	Services func(bootparam.Params) []supervise.Service
 	Early    []bringup.Row // before the command line is read
-	Footing  []bringup.Row // before the first service, beside all else
+	Footing  []bringup.Row // before the first service
 	Ahead    func()        // work of services, begun as soon as the rows are done; may be nil
 	Cmdline  string        // file
 	Kernel   string        // device of the kernel's log
@@ -114,6 +115,9 @@ func Run(cfg Config, args []string) error {
 	}
 	// A small heap and few collections: what boots fast stays small anyway.
 	debug.SetMemoryLimit(64 << 20)
+	// The other processor has its own work in a boot, and each thread that Go's
+	// runtime makes to have PID 1 on both takes longer than it saves. See afterBoot.
+	runtime.GOMAXPROCS(1)
 	newPID1(cfg).run()
 	return nil
 }
@@ -125,12 +129,11 @@ func newPID1(cfg Config) *pid1 {
 
 // run does not return: it is shut down by reboot(2), or replaced by rescue.
 func (p *pid1) run() {
-	slack := bringup.BootSlack.Thread()
 	// The first line goes straight to what the kernel opened for us. A serial line
 	// takes its time, and one that is stopped by flow control all of it: nothing
 	// waits.
 	p.spawn(func() { fmt.Fprintf(os.Stderr, "bee: pid 1 at %.3f s\r\n", p.began.Seconds()) })
-	p.guard(func() { p.boot(slack) })
+	p.guard(p.boot)
 	select {}
 }
 
@@ -179,32 +182,22 @@ func (p *pid1) watchEarlier() {
 	}
 }
 
-// boot does everything up to the start of the services. slack is what went wrong
-// before it.
-func (p *pid1) boot(slack error) {
+// boot does everything up to the start of the services.
+func (p *pid1) boot() {
 	errs := bringup.Run(p.cfg.Early)
-	if slack != nil {
-		errs = append(errs, slack)
+	if !bringup.BootSlack.Given() { // by the entry, before there was a second thread
+		errs = append(errs, bringup.Run([]bringup.Row{bringup.BootSlack})...)
 	}
-	// Beside all else, there is a second processor: done before the first service
-	// starts.
-	footing := make(chan []error, 1)
-	p.spawn(func() {
-		footing <- p.findFooting()
-		if p.cfg.Ahead != nil {
-			p.cfg.Ahead()
-		}
-	})
-	threads := make(chan []error, 1)
-	p.spawn(func() { threads <- bringup.Run([]bringup.Row{bringup.BootSlack}) })
+	errs = append(errs, p.findFooting()...)
+	if p.cfg.Ahead != nil {
+		p.spawn(p.cfg.Ahead)
+	}
 	cmdline, err := os.ReadFile(p.cfg.Cmdline)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("read kernel command line: %w; no parameter is known", err))
 	}
 	params, warnings := bootparam.Parse(string(cmdline))
 	p.params = params
-	planned := make(chan plan, 1)
-	p.spawn(func() { planned <- p.plan() })
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0); err != nil {
 		errs = append(errs, fmt.Errorf("exempt PID 1 from the OOM killer: %w", err))
 	}
@@ -219,7 +212,6 @@ func (p *pid1) boot(slack error) {
 		jc.Kernel = journal.NewKernelWriter(f, p.guard).Write
 	}
 	p.journal = journal.New(jc)
-	errs = append(errs, <-footing...)
 	p.broughtUp = p.clock.Uptime()
 	p.say(false, "PID 1 began at %.3f s, brought up in %.1f ms", p.began.Seconds(), (p.broughtUp-p.began).Seconds()*1000)
 	for _, w := range warnings {
@@ -228,7 +220,7 @@ func (p *pid1) boot(slack error) {
 	for _, err := range errs {
 		p.say(true, "%v", err)
 	}
-	p.startEngine(planned, threads)
+	p.startEngine()
 }
 
 // findFooting makes what the first service needs under it, and the control groups.
@@ -261,9 +253,8 @@ func (p *pid1) plan() plan {
 	return plan{alone, err}
 }
 
-// startEngine makes the supervisor and starts the boot. slack tells what went wrong
-// with the timers of PID 1's other threads.
-func (p *pid1) startEngine(planned <-chan plan, slack <-chan []error) {
+// startEngine makes the supervisor and starts the boot.
+func (p *pid1) startEngine() {
 	p.reaper = proc.NewReaper()
 	p.watchEarlier()
 	p.spawn(p.reaper.Run)
@@ -294,7 +285,7 @@ func (p *pid1) startEngine(planned <-chan plan, slack <-chan []error) {
 		p.spawn(paths.Run)
 		cfg.Paths = paths
 	}
-	list := <-planned
+	list := p.plan()
 	if list.err != nil {
 		p.say(true, "%v", list.err)
 	}
@@ -318,9 +309,6 @@ func (p *pid1) startEngine(planned <-chan plan, slack <-chan []error) {
 			p.say(true, "%v", err)
 		}
 	}
-	for _, err := range <-slack { // services inherit it, from whichever thread starts them
-		p.say(true, "%v", err)
-	}
 	p.engine.Boot()
 	listen()
 	p.spawn(p.offerShell)
@@ -331,8 +319,10 @@ func (p *pid1) startEngine(planned <-chan plan, slack <-chan []error) {
 }
 
 // afterBoot ends what holds for a boot alone: the order of niceness, which
-// sharing the processors by service would undo, and timers that may be late.
+// sharing the processors by service would undo, timers that may be late, and that
+// PID 1 has one processor.
 func (p *pid1) afterBoot() {
+	runtime.SetDefaultGOMAXPROCS()
 	if p.cgroups != nil {
 		if err := p.cgroups.Share(); err != nil {
 			p.say(true, "%v", err)
