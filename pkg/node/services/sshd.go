@@ -25,7 +25,7 @@ func sshd() supervise.Service {
 		StopLast:    true,
 		Critical:    true,
 		OOMScoreAdj: -900,
-		Nice:        -10, // until it listens; then it takes that back by itself
+		Nice:        -10, // until it lets people in; then it takes that back by itself
 		// sshsetup may take all of its time first.
 		StartTimeout: waitForSSH + supervise.DefaultOneshotStartTimeout + supervise.DefaultStartTimeout,
 	}

@@ -118,11 +118,6 @@ func ServerMain(args []string, stderr io.Writer) int {
 	}
 	r := Receive(l, DefaultLimits(), logger)
 	defer r.Close()
-	// Until here it went before the rest of the boot. What follows, and sessions,
-	// do not.
-	if err := unix.Setpriority(unix.PRIO_PGRP, 0, 0); err != nil {
-		logger.Printf("lower the priority: %v", err)
-	}
 	root, err := os.OpenRoot("/")
 	if err != nil {
 		logger.Printf("open root: %v", err)
@@ -146,6 +141,11 @@ func ServerMain(args []string, stderr io.Writer) int {
 	s.Log = logger
 	s.SFTP = []string{"/bin/sftp-server"}
 	s.Starter = &HostStarter{Cgroups: SessionCgroups, Log: logger}
+	// Until here it went before the rest of the boot: whoever knocks is greeted at
+	// once. Sessions have the priority of everything else.
+	if err := unix.Setpriority(unix.PRIO_PGRP, 0, 0); err != nil {
+		logger.Printf("lower the priority: %v", err)
+	}
 	notify.Status(fingerprintOf(s.HostKey))
 	notify.Ready()
 	runtime.SetDefaultGOMAXPROCS() // PID 1 had it begin with one; sessions want them all

@@ -34,10 +34,11 @@ type node struct {
 	timer    *time.Timer
 	exited   bool
 	exit     Exit
-	asked    bool   // to stop: its end is no failure
-	failText string // why the supervisor itself ended it; a failure
-	skip     string // it said that it has nothing to do
-	weak     string // it said that it is degraded
+	asked    bool          // to stop: its end is no failure
+	failText string        // why the supervisor itself ended it; a failure
+	skip     string        // it said that it has nothing to do
+	weak     string        // it said that it is degraded
+	claims   control.State // ready or degraded, as it says, before those were whom it comes after; empty: neither
 
 	// Its history.
 	text      string // what it said of itself last

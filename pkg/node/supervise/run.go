@@ -21,7 +21,7 @@ func (e *Engine) start(n *node) {
 	}
 	n.gen++
 	n.started = now
-	n.exited, n.exit, n.asked, n.failText, n.skip, n.weak, n.text = false, Exit{}, false, "", "", "", ""
+	n.exited, n.exit, n.asked, n.failText, n.skip, n.weak, n.text, n.claims = false, Exit{}, false, "", "", "", "", ""
 	e.to(n, control.Starting, "")
 	if n.svc.Kind == Target {
 		n.took = 0
@@ -116,7 +116,7 @@ func (e *Engine) notified(n *node, m notify.Message) {
 	case notify.VerbDegraded:
 		n.weak = reasonOr(m.Text, "it did not say why")
 		if n.svc.Kind == Process && (n.state == control.Starting || n.state == control.Ready || n.state == control.Degraded && n.reason != n.weak) {
-			e.good(n, control.Degraded, n.weak)
+			e.claim(n, control.Degraded)
 		}
 	case notify.VerbSkipped:
 		n.skip = reasonOr(m.Text, "it did not say why")
@@ -131,8 +131,24 @@ func (e *Engine) notified(n *node, m notify.Message) {
 
 func (e *Engine) ready(n *node) {
 	if n.state == control.Starting || n.state == control.Degraded {
-		e.good(n, control.Ready, "")
+		e.claim(n, control.Ready)
 	}
+}
+
+// claim takes a process at its word that it is ready or degraded. One that is early is
+// believed when nothing that it comes after is on its way any more: whoever comes
+// after it comes after those too.
+func (e *Engine) claim(n *node, s control.State) {
+	n.claims = ""
+	if list := n.awaited(); n.state == control.Starting && len(list) > 0 {
+		n.claims, n.reason = s, "says that it is "+string(s)+", waits for "+describe(list)
+		return
+	}
+	reason := ""
+	if s == control.Degraded {
+		reason = n.weak
+	}
+	e.good(n, s, reason)
 }
 
 // good notes that a service does its work or has done it.
@@ -201,6 +217,9 @@ func (e *Engine) startTimedOut(n *node) {
 	}
 	if len(held) > 0 {
 		b.WriteString("; held up " + strings.Join(held, ", "))
+	}
+	if n.claims != "" {
+		b.WriteString("; it " + n.reason)
 	}
 	if n.text != "" {
 		b.WriteString("; it said last: " + n.text)

@@ -102,7 +102,7 @@ type Service struct {
 	After     []string // as Wants, without pulling up
 	Milestone []string // must have been ready once, whatever they are now
 	Provides  []string // conditions that this service raises and lowers through notify
-	Early     bool     // starts while what it needs, wants and comes after is on its way, and waits itself, before it is ready, for what it cannot do without
+	Early     bool     // starts while what it needs, wants and comes after is on its way, and waits itself for what it cannot do without; it counts as ready when none of these is on its way any more
 
 	Disabled string // why it is not for this boot; empty: it is
 

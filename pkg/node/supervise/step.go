@@ -51,6 +51,10 @@ func (e *Engine) step(n *node) bool {
 			e.beginStop(n)
 			return true
 		}
+		if n.claims != "" {
+			e.claim(n, n.claims)
+			return n.claims == ""
+		}
 	case control.Backoff:
 		if n.down {
 			n.cancelTimer()
@@ -134,6 +138,17 @@ func (n *node) lost(d dep) bool { return d.kind == needs && d.n.broken() && !n.a
 
 // awaits reports whether n, which comes after o, starts beside it.
 func (n *node) awaits(o *node) bool { return n.svc.Early && o.moving() }
+
+// awaited lists those beside whom n started and who are not through yet.
+func (n *node) awaited() []*node {
+	var out []*node
+	for _, d := range n.deps {
+		if n.awaits(d.n) {
+			out = append(out, d.n)
+		}
+	}
+	return out
+}
 
 // heldUp reports whether others must be gone before n may go: those that need
 // it; when the machine goes down all that come after it.
