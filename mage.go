@@ -68,7 +68,7 @@ func Fuzz(ctx context.Context) error {
 // Vuln asks the Go vulnerability database about every dependency (needs the internet).
 func Vuln(ctx context.Context) error { return check.Vuln(ctx, os.Stdout) }
 
-// Bench measures boots, builds, audits and images beside others and prints medians; it never fails a test (BEE_BENCH=boots,builds,audits,images,families: some of it; BEE_BENCH_ROUNDS=5; BEE_BOOSTER=folder with its programs).
+// Bench measures boots, builds, audits and images beside others and prints medians; it never fails a test (BEE_BENCH=boots,banner,builds,audits,images,families: some of it; BEE_BENCH_ROUNDS=5; BEE_BOOSTER=folder with its programs).
 func Bench(ctx context.Context) error { return bench.Run(ctx, os.Getenv, os.Stdout) }
 
 // Lock resolves new versions of every pinned input through signed indexes and rewrites bee.lock.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,23 @@ func TestBootTable(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}
+	}
+}
+
+func TestPairedRatio(t *testing.T) {
+	banners := func(all ...time.Duration) (s []sample) {
+		for _, d := range all {
+			s = append(s, sample{banner: d})
+		}
+		return s
+	}
+	// Ratios 1.0, 1.2 and 0.8: deviation 0.2, over the root of three 0.11547.
+	mean, se := pairedRatio(banners(1, 6, 8), banners(1, 5, 10), func(s sample) time.Duration { return s.banner })
+	if math.Abs(mean-1) > 1e-9 || math.Abs(se-0.11547005) > 1e-6 {
+		t.Errorf("%v ± %v", mean, se)
+	}
+	if mean, se = pairedRatio(banners(3), banners(2), func(s sample) time.Duration { return s.banner }); mean != 1.5 || !math.IsNaN(se) {
+		t.Errorf("of one round: %v ± %v", mean, se)
 	}
 }
 

@@ -21,6 +21,7 @@ type section struct {
 // sections are all of them, in the order in which they run.
 var sections = []section{
 	{"boots", (*bench).boots},
+	{"banner", (*bench).banner},
 	{"builds", (*bench).builds},
 	{"audits", (*bench).audit},
 	{"images", (*bench).images},

@@ -7,7 +7,7 @@ import (
 
 func TestParseSections(t *testing.T) {
 	for s, want := range map[string]string{
-		"": "boots builds audits images families", "images": "images", "images, boots": "boots images", "audits,audits": "audits",
+		"": "boots banner builds audits images families", "images": "images", "images, boots": "boots images", "audits,audits": "audits",
 	} {
 		got, err := parseSections(s)
 		var names []string
@@ -19,7 +19,7 @@ func TestParseSections(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"image", ",", "boots,", "boots builds"} {
-		if _, err := parseSections(s); err == nil || !strings.Contains(err.Error(), "there are: boots, builds, audits, images, families") {
+		if _, err := parseSections(s); err == nil || !strings.Contains(err.Error(), "there are: boots, banner, builds, audits, images, families") {
 			t.Errorf("%q: %v", s, err)
 		}
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -39,6 +40,13 @@ func bootTable(all []subject, samples [][]sample) string {
 	duration("QEMU started → SSH banner", func(s sample) time.Duration { return s.banner })
 	// A busy machine delays some boots, and the fast ones tell what is the image's.
 	durationAt(20, "QEMU started → SSH banner, 20th percentile", func(s sample) time.Duration { return s.banner })
+	row("the same, ratio round by round: mean ± its standard error", func(i int) string {
+		if i == 0 {
+			return "1"
+		}
+		mean, se := pairedRatio(samples[i], samples[0], func(s sample) time.Duration { return s.banner })
+		return fmt.Sprintf("%.3f ± %.3f", mean, se)
+	})
 	duration("PID 1 → SSH banner", func(s sample) time.Duration { return s.banner - s.pid1 })
 	duration("PID 1 → DHCP bound", func(s sample) time.Duration { return since(s.dhcp, s.pid1) })
 	duration("PID 1 → audit written", func(s sample) time.Duration { return since(s.audit, s.pid1) })
@@ -59,6 +67,23 @@ func bootTable(all []subject, samples [][]sample) string {
 	})
 	t.Flush()
 	return b.String()
+}
+
+// pairedRatio is the mean of a[k]/b[k], two boots of one round, and its standard error
+// (the deviation over the square root of the number; NaN for one round). What the
+// machine does to a whole round falls out of it.
+func pairedRatio(a, b []sample, f func(sample) time.Duration) (mean, se float64) {
+	n := float64(min(len(a), len(b)))
+	var sum, squares float64
+	for k := range min(len(a), len(b)) {
+		sum += float64(f(a[k])) / float64(f(b[k]))
+	}
+	mean = sum / n
+	for k := range min(len(a), len(b)) {
+		d := float64(f(a[k]))/float64(f(b[k])) - mean
+		squares += d * d
+	}
+	return mean, math.Sqrt(squares / (n - 1) / n)
 }
 
 // since is a difference, 0 where the later was not measured.
