@@ -50,6 +50,9 @@ func (s *service) apply(n *nic) {
 		}
 	}
 	n.setAddrs, n.setRoutes = addrs, routes
+	if n.Up && len(addrs) > 0 {
+		s.isThere.Do(func() { close(s.addressed) })
+	}
 	s.dirty = true
 }
 

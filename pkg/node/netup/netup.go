@@ -16,7 +16,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/bee-os/bee/pkg/bootparam"
@@ -98,6 +100,10 @@ type service struct {
 	claimed int               // index of the interface that got them; 0: none yet
 	duid    []byte
 
+	addressed chan struct{} // closed when the first card has an address of DHCP's or by hand
+	isThere   sync.Once     // closes it
+	rising    bool          // loopback is about to be brought up
+
 	hostname, hostnameSource string
 	seedName                 string // what a NoCloud seed calls the machine; empty: nothing
 	written                  published
@@ -116,6 +122,9 @@ const (
 	tellFirst  = 500 * time.Millisecond
 )
 
+// loopbackWait is how long loopback waits for the first address, see addLink.
+const loopbackWait = 500 * time.Millisecond
+
 // rewriteWait is the time until what could not be written is written again,
 // should nothing change before.
 const rewriteWait = 2 * time.Second
@@ -127,17 +136,17 @@ func Run(ctx context.Context, cfg Config) error {
 	defer cancel()
 	s := &service{
 		Config: cfg, ctx: ctx, root: os.DirFS(cfg.Root), queue: newQueue(),
-		nics: make(map[int]*nic), others: make(map[int]rtnl.Link), statics: unnamed(cfg.Params),
+		nics: make(map[int]*nic), others: make(map[int]rtnl.Link), statics: unnamed(cfg.Params), addressed: make(chan struct{}),
 		timer: time.NewTimer(time.Hour), dirty: true,
 	}
 	defer s.timer.Stop()
-	s.Supervisor.Ready() // changes are queued from here on
+	if err := s.resync(); err != nil { // what changes meanwhile the kernel keeps for the reader
+		return err
+	}
+	s.Supervisor.Ready()
 	go s.queue.reader(ctx, s.Kernel)
 	if s.WatchSeed != nil {
 		go s.watchSeed()
-	}
-	if err := s.resync(); err != nil {
-		return err
 	}
 	var changed time.Time // since when something is to be told; zero: nothing is
 	for {
@@ -216,19 +225,10 @@ func (s *service) handle(e any) error {
 // resync takes the whole state from the kernel: at the start, and when changes
 // came faster than they could be read.
 func (s *service) resync() error {
-	routes, err := s.Kernel.Routes()
-	if err != nil {
-		return err
-	}
-	addrs, err := s.Kernel.Addrs()
-	if err != nil {
-		return err
-	}
 	links, err := s.Kernel.Links()
 	if err != nil {
 		return err
 	}
-	links = loopbackLast(links)
 	seen := make(map[int]bool)
 	for _, l := range links {
 		seen[l.Index] = true
@@ -241,6 +241,23 @@ func (s *service) resync() error {
 		}
 	}
 	maps.DeleteFunc(s.others, func(index int, _ rtnl.Link) bool { return !seen[index] })
+	// A card that is down has no routes, and what addresses it has are seen to when it
+	// is up. It comes up while the kernel is asked for the rest: in a boot an operator
+	// waits for that.
+	for _, l := range links {
+		if s.nics[l.Index] == nil && !l.Up && l.Kind != "vlan" {
+			s.addLink(l, nil, nil)
+		}
+	}
+	runtime.Gosched() // on one processor they would wait for what follows
+	routes, err := s.Kernel.Routes()
+	if err != nil {
+		return err
+	}
+	addrs, err := s.Kernel.Addrs()
+	if err != nil {
+		return err
+	}
 	for _, l := range links {
 		if s.nics[l.Index] == nil {
 			s.addLink(l, addrs, routes)
@@ -257,20 +274,6 @@ func (s *service) resync() error {
 	s.setGateways(routes)
 	s.dirty = true
 	return nil
-}
-
-// loopbackLast orders links as they are to be brought up. The kernel does that one
-// at a time, and who waits for the machine's address waits for a card.
-func loopbackLast(links []rtnl.Link) []rtnl.Link {
-	var cards, loopback []rtnl.Link
-	for _, l := range links {
-		if l.Loopback {
-			loopback = append(loopback, l)
-		} else {
-			cards = append(cards, l)
-		}
-	}
-	return append(cards, loopback...)
 }
 
 func (s *service) logf(format string, args ...any) {

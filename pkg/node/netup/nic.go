@@ -64,8 +64,22 @@ const (
 // addLink looks at an interface for the first time, or again after it changed.
 func (s *service) addLink(l rtnl.Link, addrs []rtnl.Addr, routes []rtnl.Route) {
 	if l.Loopback {
-		if !l.Up {
-			s.setUp(s.ctx, l.Index, l.Name)
+		// The kernel does one thing at a time to interfaces (RTNL), and who waits for the
+		// machine's address waits for a card: that goes first, unless it takes too long.
+		switch {
+		case l.Up:
+			s.rising = false
+		case !s.rising:
+			s.rising = true
+			go func() {
+				select {
+				case <-s.addressed:
+				case <-time.After(loopbackWait):
+				case <-s.ctx.Done():
+					return
+				}
+				s.bringUp(s.ctx, l.Index)
+			}()
 		}
 		return
 	}
@@ -107,7 +121,8 @@ func (s *service) addLink(l rtnl.Link, addrs []rtnl.Addr, routes []rtnl.Route) {
 		s.fail(n, err)
 	}
 	if !l.Up {
-		s.setUp(n.ctx, n.Index, n.Name)
+		ctx, index := n.ctx, n.Index // they may change meanwhile
+		go s.bringUp(ctx, index)
 	} else if s.Solicit != nil {
 		if err := s.Solicit(n.Index); err != nil {
 			s.debug(n.Name)(err)
@@ -151,26 +166,24 @@ func vlanName(parent string, id int) string {
 	return parent[:min(len(parent), 15-len(suffix))] + suffix
 }
 
-// setUp brings an interface up, apart from the service's goroutine since a
+// bringUp brings an interface up, apart from the service's goroutine since a
 // driver may load firmware on the way, and again as long as that fails.
-func (s *service) setUp(ctx context.Context, index int, name string) {
-	go func() {
-		for wait := time.Second; ; wait = min(2*wait, 64*time.Second) {
-			err := s.Kernel.SetUp(index)
-			if ctx.Err() != nil {
-				return
-			}
-			s.queue.post(upFailed{index, err})
-			if err == nil {
-				return
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(wait):
-			}
+func (s *service) bringUp(ctx context.Context, index int) {
+	for wait := time.Second; ; wait = min(2*wait, 64*time.Second) {
+		err := s.Kernel.SetUp(index)
+		if ctx.Err() != nil {
+			return
 		}
-	}()
+		s.queue.post(upFailed{index, err})
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
 }
 
 func (s *service) upFailed(e upFailed) {

@@ -4,16 +4,20 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bee-os/bee/pkg/bootparam"
 	"github.com/bee-os/bee/pkg/node/netup/dhcp4"
 	"github.com/bee-os/bee/pkg/node/netup/lldp"
 	"github.com/bee-os/bee/pkg/node/netup/netstate"
@@ -153,10 +157,127 @@ func TestTheFirstTellingWaitsForCards(t *testing.T) {
 	})
 }
 
-func TestLoopbackIsLast(t *testing.T) {
-	lo, eth, vlan := rtnl.Link{Index: 1, Loopback: true}, rtnl.Link{Index: 2}, rtnl.Link{Index: 3, Parent: 2}
-	if d := cmp.Diff([]rtnl.Link{eth, vlan, lo}, loopbackLast([]rtnl.Link{lo, eth, vlan})); d != "" {
-		t.Error(d)
+// slowKernel has loopback and perhaps a card, each down, and needs its time.
+type slowKernel struct {
+	quietKernel
+	card  bool
+	takes time.Duration // to bring the card up
+	told  func(format string, args ...any)
+}
+
+func (k slowKernel) Links() ([]rtnl.Link, error) {
+	k.told("links")
+	list := []rtnl.Link{{Index: 1, Name: "lo", Loopback: true}}
+	if k.card {
+		list = append(list, rtnl.Link{Index: 2, Name: "eth0", Ethernet: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}})
+	}
+	return list, nil
+}
+
+func (k slowKernel) Addrs() ([]rtnl.Addr, error) {
+	time.Sleep(time.Millisecond)
+	k.told("addresses")
+	return nil, nil
+}
+
+func (k slowKernel) Routes() ([]rtnl.Route, error) {
+	time.Sleep(time.Millisecond)
+	k.told("routes")
+	return nil, nil
+}
+
+func (k slowKernel) SetUp(index int) error {
+	k.told("up %d", index)
+	if index == 2 {
+		time.Sleep(k.takes)
+	}
+	k.told("is up %d", index)
+	l := rtnl.Link{Index: 1, Name: "lo", Loopback: true}
+	if index == 2 {
+		l = rtnl.Link{Index: 2, Name: "eth0", Ethernet: true, MAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, Carrier: true}
+	}
+	l.Up = true
+	k.events <- []rtnl.Event{rtnl.LinkChanged{Link: l}}
+	return nil
+}
+
+func (k slowKernel) ReplaceAddr(a rtnl.Addr) error {
+	k.told("address %s", a.Prefix)
+	return nil
+}
+
+// TestCardsComeUpFirst: before the kernel is asked for addresses and routes, and
+// before loopback, which waits for an address but not for ever.
+func TestCardsComeUpFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		card  bool
+		takes time.Duration
+		param string
+		want  []string
+	}{
+		"address": {true, 100 * time.Millisecond, "bee.ip=192.0.2.7/24",
+			[]string{"0s links", "0s up 2", "1ms routes", "2ms addresses", "100ms is up 2", "100ms address 192.0.2.7/24", "100ms up 1", "100ms is up 1"}},
+		"no server":    {true, 100 * time.Millisecond, "", []string{"0s links", "0s up 2", "1ms routes", "2ms addresses", "100ms is up 2", "500ms up 1", "500ms is up 1"}},
+		"hanging card": {true, 10 * time.Second, "", []string{"0s links", "0s up 2", "1ms routes", "2ms addresses", "500ms up 1", "500ms is up 1"}},
+		"no card":      {false, 0, "", []string{"0s links", "1ms routes", "2ms addresses", "500ms up 1", "500ms is up 1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for _, dir := range []string{"sys/class/net/eth0/device", "etc", "run/bee"} {
+				if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				var mu sync.Mutex
+				var list []string
+				began := time.Now()
+				k := slowKernel{quietKernel{events: make(chan []rtnl.Event, 8)}, c.card, c.takes, func(format string, args ...any) {
+					mu.Lock()
+					defer mu.Unlock()
+					list = append(list, time.Since(began).String()+" "+fmt.Sprintf(format, args...))
+				}}
+				got := func() []string {
+					mu.Lock()
+					defer mu.Unlock()
+					return slices.Clone(list)
+				}
+				done := make(chan error)
+				params, warnings := bootparam.Parse(c.param)
+				if len(warnings) > 0 {
+					t.Fatal(warnings)
+				}
+				go func() {
+					done <- Run(ctx, Config{Params: params, Root: root, Kernel: k, Supervisor: deaf{}, Out: t.Output(),
+						OpenDHCP4:   func(string, int) (dhcp4.Conn, error) { return nil, errors.New("no sockets here") },
+						SetHostname: func(string) error { return nil }, Boottime: func() (time.Duration, error) { return 0, nil }})
+				}()
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				if d := cmp.Diff(c.want, got()); d != "" {
+					t.Error(d)
+				}
+				// Whoever takes loopback down gets it back.
+				k.events <- []rtnl.Event{rtnl.LinkChanged{Link: rtnl.Link{Index: 1, Name: "lo", Loopback: true}}}
+				time.Sleep(loopbackWait)
+				synctest.Wait()
+				again := "5.5s"
+				if c.param != "" { // there is an address
+					again = "5s"
+				}
+				if d := cmp.Diff(append(c.want, again+" up 1", again+" is up 1"), got()); d != "" {
+					t.Error(d)
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				time.Sleep(10 * time.Second) // the card that hangs
+				synctest.Wait()
+				close(k.events)
+			})
+		})
 	}
 }
 
