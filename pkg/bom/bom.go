@@ -33,7 +33,10 @@ type BOM struct {
 	BuildDate time.Time `json:"build_date"`
 	Go        string    `json:"go"` // toolchain
 
-	RAM      RAM       `json:"ram"`
+	RAM    RAM     `json:"ram"`
+	NVIDIA *NVIDIA `json:"nvidia,omitempty"` // nil: the image carries no driver
+
+	// The lists, which are nearly all of the file, come last: see DecodeHead.
 	Inputs   []Input   `json:"inputs"`  // from bee.lock
 	GoMods   []GoMod   `json:"go_mods"` // linked into the programs
 	Commands []string  `json:"commands"`
@@ -41,7 +44,6 @@ type BOM struct {
 	Firmware []Blob    `json:"firmware"`
 	Missing  []Missing `json:"missing_firmware"` // declared by a module, not in the image
 	Vendor   []Blob    `json:"vendor_tools,omitempty"`
-	NVIDIA   *NVIDIA   `json:"nvidia,omitempty"` // nil: the image carries no driver
 	Compat   []Blob    `json:"compat,omitempty"`
 	Files    []Blob    `json:"added_files,omitempty"` // that somebody added besides the manifest
 }
@@ -131,20 +133,64 @@ func Decode(text []byte) (BOM, error) {
 	if err := json.Unmarshal(text, &b); err != nil {
 		return BOM{}, fmt.Errorf("decode bom: %w", err)
 	}
-	if b.Schema < 1 || b.Schema > Schema {
-		return BOM{}, fmt.Errorf("decode bom: schema %d; this program knows 1 to %d", b.Schema, Schema)
-	}
-	if b.Name != "bee" {
-		return BOM{}, errors.New("decode bom: this is not bee's")
+	if err := b.known(); err != nil {
+		return BOM{}, err
 	}
 	return b, nil
 }
 
-// Read reads the bill of the node whose root is given.
-func Read(root fs.FS) (BOM, error) {
+func (b BOM) known() error {
+	if b.Schema < 1 || b.Schema > Schema {
+		return fmt.Errorf("decode bom: schema %d; this program knows 1 to %d", b.Schema, Schema)
+	}
+	if b.Name != "bee" {
+		return errors.New("decode bom: this is not bee's")
+	}
+	return nil
+}
+
+// lists is the field that the lists begin with.
+const lists = "inputs"
+
+// DecodeHead is Decode without the lists, which it does not look at: what a node
+// asks for while it boots stands before them.
+func DecodeHead(text []byte) (b BOM, err error) {
+	head := map[string]any{
+		"schema": &b.Schema, "name": &b.Name, "version": &b.Version, "variant": &b.Variant, "arch": &b.Arch,
+		"kernel": &b.Kernel, "build_date": &b.BuildDate, "go": &b.Go, "ram": &b.RAM, "nvidia": &b.NVIDIA,
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return BOM{}, errors.Join(errors.New("decode bom: this is no object"), err)
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return BOM{}, fmt.Errorf("decode bom: %w", err)
+		}
+		name, ok := key.(string)
+		if !ok || name == lists {
+			break
+		}
+		to, ok := head[name]
+		if !ok {
+			to = new(json.RawMessage)
+		}
+		if err := d.Decode(to); err != nil {
+			return BOM{}, fmt.Errorf("decode bom: %s: %w", name, err)
+		}
+	}
+	if err := b.known(); err != nil {
+		return BOM{}, err
+	}
+	return b, nil
+}
+
+// ReadHead reads the bill of the node whose root is given, as DecodeHead does.
+func ReadHead(root fs.FS) (BOM, error) {
 	text, err := fs.ReadFile(root, Path)
 	if err != nil {
 		return BOM{}, fmt.Errorf("read bom: %w", err)
 	}
-	return Decode(text)
+	return DecodeHead(text)
 }

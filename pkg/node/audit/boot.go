@@ -125,7 +125,7 @@ func taint(bits int64) []hwreport.Finding {
 
 // image reads the bill of materials of what runs.
 func image(root fs.FS) hwreport.Field[hwreport.Image] {
-	b, err := bom.Read(root)
+	b, err := bom.ReadHead(root)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return hwreport.Absent[hwreport.Image]()

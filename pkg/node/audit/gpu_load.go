@@ -18,7 +18,7 @@ import (
 func driverLoad(m Machine) (hwreport.Field[hwreport.GPULoad], []hwreport.Finding) {
 	s, err := nvstate.Read(m.Root)
 	if errors.Is(err, fs.ErrNotExist) {
-		b, err := bom.Read(m.Root)
+		b, err := bom.ReadHead(m.Root)
 		cmdline, _ := raw(m.Root, "proc/cmdline") // without it nothing was switched off
 		if params, _ := bootparam.Parse(cmdline); err != nil || b.NVIDIA == nil || params.NVIDIAOff {
 			return hwreport.Absent[hwreport.GPULoad](), nil

@@ -42,7 +42,7 @@ func Gather(root fs.FS, services []control.Status, err error) Facts {
 		}
 	}
 	problem(err)
-	if b, err := bom.Read(root); err != nil {
+	if b, err := bom.ReadHead(root); err != nil {
 		problem(err)
 	} else {
 		f.Image = fmt.Sprintf("bee %s %s, kernel %s", b.Version, b.Variant, b.Kernel)

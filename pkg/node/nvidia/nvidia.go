@@ -75,7 +75,7 @@ func MakePlan(root fs.FS, withModeset, force bool) (Plan, error) {
 	if err != nil {
 		return p, fmt.Errorf("read what the image carries: %w", err)
 	}
-	bill, err := bom.Decode(text)
+	bill, err := bom.DecodeHead(text)
 	if err != nil {
 		return p, fmt.Errorf("read what the image carries: %w", err)
 	}

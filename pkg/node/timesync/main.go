@@ -24,7 +24,7 @@ func Main(out io.Writer) int {
 	defer stop()
 	root := os.DirFS("/")
 	var floor time.Time
-	if b, err := bom.Read(root); err != nil {
+	if b, err := bom.ReadHead(root); err != nil {
 		fmt.Fprintf(out, "%v\n", err)
 	} else {
 		floor = b.BuildDate
