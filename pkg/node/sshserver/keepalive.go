@@ -78,5 +78,8 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 4,
 	}}
+	// Go's listeners take multipath TCP (RFC 8684) where the kernel has it. Nobody needs
+	// it here, and whoever knocks before logging in has that much less to try.
+	lc.SetMultipathTCP(false)
 	return lc.Listen(ctx, "tcp", address)
 }

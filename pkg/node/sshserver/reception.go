@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"runtime"
 	"sync"
 )
 
@@ -55,6 +56,7 @@ func (r *Reception) receive() {
 			conn.Close()
 		} else {
 			go r.greet(g)
+			runtime.Gosched() // on one processor it would wait until all that knock are let in
 		}
 	}
 }
