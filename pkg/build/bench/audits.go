@@ -66,7 +66,7 @@ func (b *bench) audit(ctx context.Context) (string, error) {
 	var said string
 	sub.more = []string{image}
 	sub.after = func(ctx context.Context, p *vm.Process, port int, _ *sample) error {
-		m, err := p.Console.Wait(ctx, regexp.MustCompile(`ssh: host key (SHA256:\S+)`))
+		m, err := p.Console.Wait(ctx, regexp.MustCompile(`ssh: host key (SHA256:[A-Za-z0-9+/]{43})`))
 		if err != nil {
 			return err
 		}

@@ -211,7 +211,7 @@ func (b *bench) bootAll(ctx context.Context, all []subject) (string, error) {
 
 // ram asks a machine how much of its memory is gone, once it has come to rest.
 func (b *bench) ram(ctx context.Context, p *vm.Process, port int, got *sample) error {
-	m, err := p.Console.Wait(ctx, regexp.MustCompile(`ssh: host key (SHA256:\S+)`))
+	m, err := p.Console.Wait(ctx, regexp.MustCompile(`ssh: host key (SHA256:[A-Za-z0-9+/]{43})`))
 	if err != nil {
 		return err
 	}
