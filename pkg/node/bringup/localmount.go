@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 
 	"github.com/bee-os/bee/pkg/bootparam"
 )
@@ -14,19 +13,7 @@ import (
 // LocalMount mounts what services expect beside what PID 1 itself needs, and
 // makes their directories. The error names every row that failed; all others
 // are done.
-func LocalMount(_ context.Context, log io.Writer) error { return tell(log, mountLocal()) }
-
-// MountAhead begins with what LocalMount does, which waits for it, finds it done,
-// and tries again and tells what failed.
-func MountAhead() { mountLocal() }
-
-var oneMountLocal sync.Mutex
-
-func mountLocal() []error {
-	oneMountLocal.Lock()
-	defer oneMountLocal.Unlock()
-	return run(local, "")
-}
+func LocalMount(_ context.Context, log io.Writer) error { return tell(log, run(local, "")) }
 
 // Settings sets the kernel, makes links, and writes into /etc/fstab what is
 // mounted. The error names all that failed; the rest is done.

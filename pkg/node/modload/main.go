@@ -50,7 +50,7 @@ func serve(out io.Writer) error {
 		Root: "/",
 		Loader: &Loader{
 			Root: root, Dir: dir, Index: index, Policy: NewPolicy(string(cmdline), params),
-			Inserter: Kernel{"/"}, Parallel: max(2, runtime.NumCPU()),
+			Inserter: Kernel{"/"}, Parallel: max(4, runtime.NumCPU()),
 		},
 		MountEFI: func() []error { return bringup.Run([]bringup.Row{bringup.EFIVars}) },
 		Out:      out, Events: events, Yield: func() { beNice(out) },
@@ -89,7 +89,7 @@ func answerKernel(root string) error {
 // the network cards; what is left must not take the processor from DHCP and the first
 // SSH session. Threads to come inherit it.
 func beNice(out io.Writer) {
-	runtime.SetDefaultGOMAXPROCS() // PID 1 had it begin with one
+	runtime.GOMAXPROCS(runtime.NumCPU()) // PID 1 had it begin with one
 	setNice(out, lowNice)
 }
 

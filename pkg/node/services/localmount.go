@@ -7,13 +7,11 @@ import (
 
 // localmount is the root of the graph. It runs inside PID 1: nothing that it
 // needs can be missing from the image.
-func localmount() supervise.Service {
-	return supervise.Service{
-		Name:    "localmount",
-		Summary: "file systems and directories",
-		Kind:    supervise.Oneshot,
-		Func:    bringup.LocalMount,
+var localmount = supervise.Service{
+	Name:    "localmount",
+	Summary: "file systems and directories",
+	Kind:    supervise.Oneshot,
+	Func:    bringup.LocalMount,
 
-		StartTimeout: waitForSSH,
-	}
+	StartTimeout: waitForSSH,
 }

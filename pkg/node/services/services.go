@@ -29,18 +29,18 @@ import (
 // All is every service of this boot, in the order in which a boot starts them.
 func All(p bootparam.Params) []supervise.Service {
 	return []supervise.Service{
-		localmount(),
-		network(),
+		localmount,
+		network,
 		settings(p),
-		sshsetup(),
-		sshd(),
-		coldplug(),
-		nocloud(p),
-		nvidia(p),
-		audit(),
-		console(),
-		timesync(),
-		powerkey(),
-		logship(p),
+		sshsetup,
+		sshd,
+		coldplug,
+		nocloudFor(p),
+		nvidiaFor(p),
+		audit,
+		console,
+		timesync,
+		powerkey,
+		logshipFor(p),
 	}
 }

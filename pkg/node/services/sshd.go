@@ -12,21 +12,19 @@ const waitForSSH = 10 * time.Second
 
 // sshd is what an operator looks through: it never gives up, is stopped last,
 // and needs no network.
-func sshd() supervise.Service {
-	return supervise.Service{
-		Name:        "sshd",
-		Summary:     "SSH server on port 22, IPv4 and IPv6",
-		Command:     []string{"/bin/sshd"},
-		Env:         oneProcessor,
-		Needs:       []string{"sshsetup"},
-		Wants:       []string{"localmount"},
-		Early:       true, // greets at once, and lets nobody in before that
-		Restart:     supervise.Always,
-		StopLast:    true,
-		Critical:    true,
-		OOMScoreAdj: -900,
-		Nice:        -10, // until it lets people in; then it takes that back by itself
-		// sshsetup may take all of its time first.
-		StartTimeout: waitForSSH + supervise.DefaultOneshotStartTimeout + supervise.DefaultStartTimeout,
-	}
+var sshd = supervise.Service{
+	Name:        "sshd",
+	Summary:     "SSH server on port 22, IPv4 and IPv6",
+	Command:     []string{"/bin/sshd"},
+	Env:         oneProcessor,
+	Needs:       []string{"sshsetup"},
+	Wants:       []string{"localmount"},
+	Early:       true, // greets at once, and lets nobody in before that
+	Restart:     supervise.Always,
+	StopLast:    true,
+	Critical:    true,
+	OOMScoreAdj: -900,
+	Nice:        -10, // until it lets people in; then it takes that back by itself
+	// sshsetup may take all of its time first.
+	StartTimeout: waitForSSH + supervise.DefaultOneshotStartTimeout + supervise.DefaultStartTimeout,
 }

@@ -148,7 +148,7 @@ func ServerMain(args []string, stderr io.Writer) int {
 	}
 	notify.Status(fingerprintOf(s.HostKey))
 	notify.Ready()
-	runtime.SetDefaultGOMAXPROCS() // PID 1 had it begin with one; sessions want them all
+	runtime.GOMAXPROCS(runtime.NumCPU()) // PID 1 had it begin with one; sessions want them all
 	if made {
 		go tellOperators(res.ConsoleText(), s.HostKey, logger)
 	}

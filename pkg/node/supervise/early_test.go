@@ -1,6 +1,9 @@
 package supervise
 
 import (
+	"context"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -119,6 +122,27 @@ func TestEarlyThatWaitsTooLong(t *testing.T) {
 		g.last("sshd").say("ready")
 		synctest.Wait()
 		g.is("sshd", control.Ready)
+	})
+}
+
+// TestProcessesBeginBeforeFunctions: what runs inside PID 1 takes its time, which is
+// short when everything is to be started.
+func TestProcessesBeginBeforeFunctions(t *testing.T) {
+	early := with(needing("network", "localmount"), func(s *Service) { s.Early = true })
+	var started, before []string
+	ready := func(p *fakeProc, _ int) {
+		started = append(started, p.s.Name)
+		p.say("ready")
+	}
+	local := Service{Name: "localmount", Kind: Oneshot, Func: func(context.Context, io.Writer) error {
+		before = slices.Clone(started)
+		return nil
+	}}
+	bubble(t, []Service{local, early, process("other")}, scripts{"network": ready, "other": ready}, func(g *rig) {
+		g.is("network", control.Ready)
+		if !slices.Equal(before, []string{"network", "other"}) {
+			t.Errorf("before the function %q were started", before)
+		}
 	})
 }
 

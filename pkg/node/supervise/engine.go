@@ -53,6 +53,7 @@ type Engine struct {
 	ordered []*node // everyone after those that it depends on
 
 	waiters   []waiter
+	funcs     []func() // to be begun at the end of settle
 	booted    bool
 	settledAt time.Duration
 	shutdown  bool
@@ -85,8 +86,8 @@ func New(cfg Config) *Engine {
 		allDown: make(chan struct{}),
 		byName:  map[string]*node{},
 	}
-	for _, svc := range cfg.Plan.all {
-		n := newNode(svc, e.now())
+	for i := range cfg.Plan.all {
+		n := newNode(&cfg.Plan.all[i], e.now())
 		e.listed = append(e.listed, n)
 		e.byName[n.svc.Name] = n
 	}

@@ -79,7 +79,9 @@ func (s *Service) check() error {
 	bad(!validName(s.Name) && !(s.Kind == Condition && isPath(s.Name)), "a name is made of a-z, 0-9 and '-'")
 	runs := s.Kind == Process || s.Kind == Oneshot
 	bad(runs && (len(s.Command) == 0) == (s.Func == nil), "give it either a Command or a Func")
-	bad(!runs && (len(s.Command) > 0 || s.Func != nil), "a "+s.Kind.String()+" runs nothing")
+	if !runs && (len(s.Command) > 0 || s.Func != nil) {
+		bad(true, "a "+s.Kind.String()+" runs nothing")
+	}
 	bad(s.Kind == Process && s.Func != nil, "a Func ends: make it a oneshot")
 	bad(len(s.Command) > 0 && !path.IsAbs(s.Command[0]), "Command needs an absolute path")
 	bad(s.Kind == Oneshot && s.Restart == Always, "a oneshot that is always restarted is a process")
@@ -99,13 +101,18 @@ func (s *Service) check() error {
 	bad(s.Nice < -20 || s.Nice > 19, "Nice is -20…19")
 	bad(s.UID < 0 || s.GID < 0 || s.Limits.MemoryMax < 0 || s.Limits.PidsMax < 0, "a negative number for UID, GID or Limits")
 	for _, name := range s.Provides {
-		bad(!validName(name), fmt.Sprintf("provides %q: a name is made of a-z, 0-9 and '-'", name))
+		if !validName(name) {
+			bad(true, fmt.Sprintf("provides %q: a name is made of a-z, 0-9 and '-'", name))
+		}
 	}
-	seen := map[string]bool{}
-	for _, e := range s.edges() {
-		bad(seen[e.to], fmt.Sprintf("names %q twice", e.to))
-		seen[e.to] = true
-		bad(isPath(e.to) && !path.IsAbs(strings.TrimPrefix(e.to, PathPrefix)), fmt.Sprintf("%q: give an absolute path", e.to))
+	edges := s.edges()
+	for i, e := range edges {
+		if slices.ContainsFunc(edges[:i], func(o edge) bool { return o.to == e.to }) {
+			bad(true, fmt.Sprintf("names %q twice", e.to))
+		}
+		if isPath(e.to) && !path.IsAbs(strings.TrimPrefix(e.to, PathPrefix)) {
+			bad(true, fmt.Sprintf("%q: give an absolute path", e.to))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -135,7 +142,8 @@ func withConditions(list []Service) ([]Service, error) {
 		}
 		known[all[i].Name] = i
 	}
-	for _, s := range list {
+	for k := range list {
+		s := &list[k]
 		for _, name := range s.Provides {
 			if i, ok := known[name]; ok && all[i].Kind != Condition {
 				errs = append(errs, fmt.Errorf("check service %q: provides %q, which is the name of a %s", s.Name, name, all[i].Kind))
@@ -149,7 +157,8 @@ func withConditions(list []Service) ([]Service, error) {
 			}
 		}
 	}
-	for _, s := range list {
+	for k := range list {
+		s := &list[k]
 		for _, e := range s.edges() {
 			if _, ok := known[e.to]; !ok && isPath(e.to) {
 				known[e.to] = len(all)
@@ -157,7 +166,8 @@ func withConditions(list []Service) ([]Service, error) {
 			}
 		}
 	}
-	for _, s := range list {
+	for k := range list {
+		s := &list[k]
 		for _, e := range s.edges() {
 			i, ok := known[e.to]
 			if !ok {

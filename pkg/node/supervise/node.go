@@ -60,8 +60,8 @@ type dep struct {
 	n    *node
 }
 
-func newNode(s Service, now time.Duration) *node {
-	return &node{svc: s, state: control.Stopped, since: now, wanted: s.Kind == Condition}
+func newNode(s *Service, now time.Duration) *node {
+	return &node{svc: *s, state: control.Stopped, since: now, wanted: s.Kind == Condition}
 }
 
 func (n *node) link(kind edgeKind, to *node) {

@@ -68,10 +68,12 @@ func (e *Engine) start(n *node) {
 	}
 }
 
-// runFunc runs a function of PID 1 as a oneshot. A panic in it is its failure.
+// runFunc runs a function of PID 1 as a oneshot. A panic in it is its failure. It
+// begins when all processes are started that can be: they have a time of their own,
+// the function takes that of PID 1.
 func (e *Engine) runFunc(ctx context.Context, n *node) {
 	gen, f, log := n.gen, n.svc.Func, e.cfg.Journal.Log(n.svc.Name)
-	e.spawn(func() {
+	e.funcs = append(e.funcs, func() {
 		var err error
 		func() {
 			defer func() {

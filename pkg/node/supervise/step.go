@@ -26,6 +26,10 @@ func (e *Engine) settle() {
 			break
 		}
 	}
+	for _, f := range e.funcs {
+		e.spawn(f)
+	}
+	e.funcs = nil
 	e.waiters = slices.DeleteFunc(e.waiters, func(w waiter) bool {
 		met := w.met()
 		if met {

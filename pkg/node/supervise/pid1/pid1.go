@@ -45,7 +45,6 @@ type Config struct {
 	Services func(bootparam.Params) []supervise.Service
 	Early    []bringup.Row // before the command line is read
 	Footing  []bringup.Row // before the first service
-	Ahead    func()        // work of services, begun as soon as the rows are done; may be nil
 	Cmdline  string        // file
 	Kernel   string        // device of the kernel's log
 	Consoles string        // file that lists the kernel's consoles
@@ -68,7 +67,6 @@ func Machine(services func(bootparam.Params) []supervise.Service) Config {
 		Services: services,
 		Early:    bringup.Early,
 		Footing:  bringup.Footing,
-		Ahead:    bringup.MountAhead,
 		Cmdline:  "/proc/cmdline",
 		Kernel:   "/dev/kmsg",
 		Consoles: "/sys/class/tty/console/active",
@@ -113,11 +111,11 @@ func Run(cfg Config, args []string) error {
 	if os.Getpid() != 1 {
 		return fmt.Errorf("init: this is the program of PID 1 and runs as nothing else; svc speaks to the one that runs")
 	}
-	// A small heap and few collections: what boots fast stays small anyway.
-	debug.SetMemoryLimit(64 << 20)
 	// The other processor has its own work in a boot, and each thread that Go's
 	// runtime makes to have PID 1 on both takes longer than it saves. See afterBoot.
-	runtime.GOMAXPROCS(1)
+	if runtime.GOMAXPROCS(0) != 1 { // the entry did not say so already
+		runtime.GOMAXPROCS(1)
+	}
 	newPID1(cfg).run()
 	return nil
 }
@@ -189,9 +187,6 @@ func (p *pid1) boot() {
 		errs = append(errs, bringup.Run([]bringup.Row{bringup.BootSlack})...)
 	}
 	errs = append(errs, p.findFooting()...)
-	if p.cfg.Ahead != nil {
-		p.spawn(p.cfg.Ahead)
-	}
 	cmdline, err := os.ReadFile(p.cfg.Cmdline)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("read kernel command line: %w; no parameter is known", err))
@@ -260,13 +255,6 @@ func (p *pid1) startEngine() {
 	p.spawn(p.reaper.Run)
 	p.runner = &proc.Runner{Reaper: p.reaper, Guard: p.guard, Warn: func(text string) { p.say(false, "%s", text) }}
 	p.runner.Cgroups = p.cgroups
-	if p.cgroups != nil {
-		p.spawn(func() {
-			if err := p.cgroups.Enable(); err != nil {
-				p.say(true, "%v", err)
-			}
-		})
-	}
 	time.AfterFunc(p.cfg.BootOver, func() { p.guard(p.afterBoot) })
 	cfg := supervise.Config{
 		Runner:     p.runner,
@@ -318,12 +306,16 @@ func (p *pid1) startEngine() {
 	}
 }
 
-// afterBoot ends what holds for a boot alone: the order of niceness, which
-// sharing the processors by service would undo, timers that may be late, and that
-// PID 1 has one processor.
+// afterBoot ends what holds for a boot alone: that PID 1 has one processor, control
+// groups that count nothing, the order of niceness, which sharing the processors by
+// service would undo, and timers that may be late.
 func (p *pid1) afterBoot() {
-	runtime.SetDefaultGOMAXPROCS()
+	runtime.GOMAXPROCS(runtime.NumCPU())
+	debug.SetMemoryLimit(64 << 20) // it stays far below; to say so takes a boot its time
 	if p.cgroups != nil {
+		if err := p.cgroups.Enable(); err != nil {
+			p.say(true, "%v", err)
+		}
 		if err := p.cgroups.Share(); err != nil {
 			p.say(true, "%v", err)
 		}

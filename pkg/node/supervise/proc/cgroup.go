@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 // Documentation/admin-guide/cgroup-v2.rst.
 type Cgroups struct {
 	dir, mount string
-	enabled    chan struct{} // closed when the controllers are there, or will not come
+	enable     func() error // Enable, once
 }
 
 // NewCgroups makes the subtree <mount>/bee.
@@ -32,20 +33,22 @@ func NewCgroups(mount string) (*Cgroups, error) {
 	if _, err := os.Stat(filepath.Join(dir, "cgroup.kill")); err != nil { // Linux 5.14
 		return nil, fmt.Errorf("find cgroup.kill: %w; services are killed by a walk over /proc instead", err)
 	}
-	return &Cgroups{dir: dir, mount: mount, enabled: make(chan struct{})}, nil
+	c := &Cgroups{dir: dir, mount: mount}
+	c.enable = sync.OnceValue(func() error {
+		if err := c.handDown("memory", "pids"); err != nil {
+			return fmt.Errorf("enable cgroup controllers: %w; limits do not hold", err)
+		}
+		return nil
+	})
+	return c, nil
 }
 
 // Enable hands the controllers of limits down to the groups, those that are
-// there already too. It takes the kernel some 20 ms, which is why it is called
-// beside the start of the first services; one with limits waits for it. What
-// cannot be handed down is told by name in the error; the subtree works without.
-func (c *Cgroups) Enable() error {
-	defer close(c.enabled)
-	if err := c.handDown("memory", "pids"); err != nil {
-		return fmt.Errorf("enable cgroup controllers: %w; limits do not hold", err)
-	}
-	return nil
-}
+// there already too. It takes the kernel some 20 ms, and from then on each
+// allocation longer, which is why a boot does without until it is over, or a
+// service with limits starts. What cannot be handed down is told by name in the
+// error, each time; the subtree works without.
+func (c *Cgroups) Enable() error { return c.enable() }
 
 // Share hands the cpu controller down: from then on each service has the same
 // claim to the processors, and all sessions together as much as all services,
@@ -98,21 +101,29 @@ type group struct{ dir string }
 // group makes the cgroup of a service, with its limits.
 func (c *Cgroups) group(s *supervise.Service) (*group, error) {
 	g := &group{filepath.Join(c.dir, s.Name)}
-	// A group on which cgroup.kill was used once cannot be cloned into any more:
-	// Linux 6.12 compares its kill count with that of the parent's group and
-	// kills the newborn. So each start has a group of its own. One that is in
-	// use cannot be removed and stays.
-	g.prune()
-	if err := os.Remove(g.dir); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.EBUSY) {
-		return nil, fmt.Errorf("renew cgroup: %w", err)
+	err := os.Mkdir(g.dir, 0o755)
+	if errors.Is(err, os.ErrExist) {
+		// A group on which cgroup.kill was used once cannot be cloned into any more:
+		// Linux 6.12 compares its kill count with that of the parent's group and
+		// kills the newborn. So each start has a group of its own. One that is in
+		// use cannot be removed and stays.
+		g.prune()
+		if err := os.Remove(g.dir); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.EBUSY) {
+			return nil, fmt.Errorf("renew cgroup: %w", err)
+		}
+		if err = os.Mkdir(g.dir, 0o755); errors.Is(err, os.ErrExist) {
+			err = nil
+		}
 	}
-	if err := os.Mkdir(g.dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+	if err != nil {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
 	var errs []error
+	if s.Limits != (supervise.Limits{}) {
+		errs = append(errs, c.Enable())
+	}
 	set := func(file string, n int64) {
 		if n > 0 {
-			<-c.enabled
 			errs = append(errs, write(filepath.Join(g.dir, file), strconv.FormatInt(n, 10)))
 		}
 	}
@@ -197,9 +208,41 @@ func (g *group) prune() {
 	}
 }
 
-// memory returns the bytes in use (memory.current); 0: unknown.
+// memory returns the bytes in use, 0: unknown. That is memory.current, or what the
+// processes hold if that is more: the controller counts what was taken since Enable.
 func (g *group) memory() int64 {
-	b, err := os.ReadFile(filepath.Join(g.dir, "memory.current"))
+	return max(number(filepath.Join(g.dir, "memory.current")), g.resident("/proc"))
+}
+
+// resident sums what the processes of the group have in RAM and no file has:
+// RssAnon and RssShmem in /proc/PID/status (proc_pid_status(5)), bytes.
+func (g *group) resident(proc string) (sum int64) {
+	b, err := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
+	if err != nil {
+		return 0
+	}
+	for _, pid := range strings.Fields(string(b)) {
+		status, err := os.ReadFile(filepath.Join(proc, pid, "status"))
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		for line := range strings.Lines(string(status)) {
+			f := strings.Fields(line)
+			if len(f) == 3 && (f[0] == "RssAnon:" || f[0] == "RssShmem:") {
+				n, err := strconv.ParseInt(f[1], 10, 64)
+				if err != nil {
+					continue
+				}
+				sum += n << 10 // "kB" are KiB there
+			}
+		}
+	}
+	return sum
+}
+
+// number reads a file that holds one; 0: there is none.
+func number(path string) int64 {
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return 0
 	}

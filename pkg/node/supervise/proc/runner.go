@@ -229,7 +229,7 @@ func (r *Runner) fork(c *child, ended func(syscall.WaitStatus)) (int, error) {
 			return pid, nil
 		}, ended)
 	}
-	if !s.DropCaps && !s.NoNewPrivs && s.Nice == 0 {
+	if !s.DropCaps && !s.NoNewPrivs {
 		return start()
 	}
 	return r.onThread(s, start)
@@ -238,6 +238,12 @@ func (r *Runner) fork(c *child, ended func(syscall.WaitStatus)) (int, error) {
 // adjust sets what clone does not. It comes right after the start of the
 // program and before anybody waits for it.
 func (r *Runner) adjust(pid int, s *supervise.Service) {
+	// Its group is its own (setsid(2)): this is for the threads that it has by now, too.
+	if s.Nice != 0 {
+		if err := unix.Setpriority(unix.PRIO_PGRP, pid, s.Nice); err != nil && err != unix.ESRCH {
+			r.warn(fmt.Sprintf("set niceness of %s: %v", s.Name, err)) // it works at any
+		}
+	}
 	// PID 1 itself is at -1000: each child gets its own value.
 	if err := write(fmt.Sprintf("/proc/%d/oom_score_adj", pid), strconv.Itoa(s.OOMScoreAdj)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		r.warn(fmt.Sprintf("set oom_score_adj of %s: %v", s.Name, err))
@@ -250,11 +256,10 @@ func (r *Runner) adjust(pid int, s *supervise.Service) {
 	}
 }
 
-// onThread runs start on a thread that is as nice as the service and has given up
-// what it shall not have. Niceness, capability bounding set and no_new_privs
-// belong to a thread and are inherited by its children (setpriority(2),
-// capabilities(7), prctl(2)); the thread ends with the goroutine that is locked
-// to it.
+// onThread runs start on a thread that has given up what the service shall not
+// have. Capability bounding set and no_new_privs belong to a thread and are
+// inherited by its children (capabilities(7), prctl(2)); the thread ends with the
+// goroutine that is locked to it.
 func (r *Runner) onThread(s *supervise.Service, start func() (int, error)) (int, error) {
 	type result struct {
 		pid int
@@ -263,11 +268,6 @@ func (r *Runner) onThread(s *supervise.Service, start func() (int, error)) (int,
 	out := make(chan result)
 	r.spawn(func() {
 		runtime.LockOSThread() // and never unlocked
-		if s.Nice != 0 {
-			if err := unix.Setpriority(unix.PRIO_PROCESS, 0, s.Nice); err != nil {
-				r.warn(fmt.Sprintf("set niceness of %s: %v", s.Name, err)) // it works at any
-			}
-		}
 		err := restrict(s)
 		if err != nil {
 			out <- result{0, err}
