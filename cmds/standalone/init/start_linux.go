@@ -12,6 +12,10 @@ package main
 // Both have the timer slack of a boot (bringup.BootSlack) from there on, so that Go's
 // runtime does not wake them all the time.
 //
+// PID 1 itself begins on one processor (GOMAXPROCS=1 in place of HOME, which is of no
+// use to it): Go's runtime would start threads for the other one, and end them when
+// told to in main.
+//
 // PID 1 waits for its execve(2) alone. It is written in assembly because it comes
 // before Go's runtime. A PID 1 linked without the flag works, and starts nothing
 // ahead.

@@ -37,6 +37,16 @@ TEXT ·start(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	TESTQ AX, AX
 	JEQ child
 	MOVQ AX, ·ahead(SB)
+	MOVQ 0(SP), CX // argc; argv follows it, NULL, then envp
+	LEAQ 16(SP)(CX*8), CX
+	MOVQ (CX), DX
+	TESTQ DX, DX
+	JEQ  go
+	CMPL (DX), $0x454d4f48 // "HOME", which the kernel puts first
+	JNE  go
+	LEAQ one<>(SB), DX
+	MOVQ DX, (CX)
+go:
 	XORL DX, DX
 	JMP _rt0_amd64_linux(SB)
 child:

@@ -36,6 +36,18 @@ TEXT ·start(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	SVC
 	CBZ R0, child
 	MOVD R0, ·ahead(SB)
+	MOVD 0(RSP), R1 // argc; argv follows it, NULL, then envp
+	ADD  $2, R1
+	ADD  R1<<3, RSP, R1
+	MOVD (R1), R2
+	CBZ  R2, go
+	MOVWU (R2), R2
+	MOVD $0x454d4f48, R3 // "HOME", which the kernel puts first
+	CMP  R3, R2
+	BNE  go
+	MOVD $one<>(SB), R2
+	MOVD R2, (R1)
+go:
 	JMP _rt0_arm64_linux(SB)
 child:
 	MOVD $140, R8 // setpriority
