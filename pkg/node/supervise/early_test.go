@@ -131,6 +131,7 @@ func TestProcessesBeginBeforeFunctions(t *testing.T) {
 	early := with(needing("network", "localmount"), func(s *Service) { s.Early = true })
 	var started, before []string
 	ready := func(p *fakeProc, _ int) {
+		time.Sleep(time.Millisecond) // whatever was begun runs meanwhile
 		started = append(started, p.s.Name)
 		p.say("ready")
 	}
@@ -139,6 +140,7 @@ func TestProcessesBeginBeforeFunctions(t *testing.T) {
 		return nil
 	}}
 	bubble(t, []Service{local, early, process("other")}, scripts{"network": ready, "other": ready}, func(g *rig) {
+		g.after(10 * time.Millisecond)
 		g.is("network", control.Ready)
 		if !slices.Equal(before, []string{"network", "other"}) {
 			t.Errorf("before the function %q were started", before)
