@@ -23,6 +23,7 @@ var Footing = []Row{
 	// Root is in RAM already; this, like /tmp, is a mount of its own for its limit
 	// and so that nothing set-uid hides there.
 	Mount{Source: "run", Target: "/run", Type: "tmpfs", Flags: unix.MS_NOSUID | unix.MS_NODEV, Data: "mode=0755,size=20%"},
+	Dir{"/run/bee", 0o755}, // network and sshd begin before localmount is done
 	Mount{Source: "cgroup2", Target: "/sys/fs/cgroup", Type: "cgroup2", Flags: hidden, Data: "nsdelegate,memory_recursiveprot"},
 	HugePages{},
 	// Niceness shall count between the services of a boot: with groups made by
@@ -52,7 +53,6 @@ var local = []Row{
 	Mount{Source: "tmp", Target: "/tmp", Type: "tmpfs", Flags: unix.MS_NOSUID | unix.MS_NODEV, Data: "mode=1777,size=50%"},
 	Mount{Source: "securityfs", Target: "/sys/kernel/security", Type: "securityfs", Flags: hidden, If: "/sys/kernel/security"},
 	Mount{Source: "pstore", Target: "/sys/fs/pstore", Type: "pstore", Flags: hidden, If: "/sys/fs/pstore"},
-	Dir{"/run/bee", 0o755},
 	Dir{"/run/lock", 0o777 | os.ModeSticky},
 	Dir{"/var/log", 0o755},
 	Dir{"/var/tmp", 0o777 | os.ModeSticky},
