@@ -46,7 +46,8 @@ type Loader struct {
 	slots chan struct{}
 	mu    sync.Mutex
 	jobs  map[string]*job
-	fresh []string // loaded, and its companions not yet seen to
+	asked map[string]bool // not only needed by others, by normalized name
+	fresh []string        // loaded, and its companions not yet seen to
 	log   []modstate.Module
 
 	attempts int
@@ -110,6 +111,7 @@ func (l *Loader) companions(u Urgency) {
 			_, post := l.Index.Soft(name)
 			for _, p := range post {
 				for _, m := range l.Index.Resolve(p) {
+					l.Ask([]string{m})
 					l.load(m, "", u) // wanted, not needed: its own record tells
 				}
 			}
@@ -165,7 +167,7 @@ func (l *Loader) insert(name, wanted string, u Urgency) error {
 		l.slots <- struct{}{}
 	}
 	began := time.Now()
-	err := l.Inserter.Insert(path.Join(l.Dir, file), options, u)
+	err := l.Inserter.Insert(path.Join(l.Dir, file), l.insertOptions(name, wanted, options), u)
 	took := time.Since(began)
 	if u == Later {
 		<-l.slots
@@ -179,6 +181,37 @@ func (l *Loader) insert(name, wanted string, u Urgency) error {
 		l.record(m)
 	}
 	return err
+}
+
+// asynchronous is the parameter that has a module's drivers probe beside its loading
+// (kernel-parameters.txt, async_probe). The load of a module without it ends when all
+// that probes so is through, whoever's driver it is (do_init_module,
+// kernel/module/main.c): while a disk does not answer, what a watchdog's driver needs
+// would not end, and the driver itself not begin.
+const asynchronous = "async_probe"
+
+// insertOptions are a module's options, and asynchronous where it is only there for
+// other modules. Whoever loads the driver of a device wants the device too, and waits.
+func (l *Loader) insertOptions(name, wanted, options string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if wanted != "" || l.asked[name] {
+		return options
+	}
+	return strings.TrimSpace(options + " " + asynchronous)
+}
+
+// Ask says that modules are asked for themselves, whoever else needs them too. It has
+// an effect on those that are not loaded yet.
+func (l *Loader) Ask(names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.asked == nil {
+		l.asked = make(map[string]bool)
+	}
+	for _, n := range names {
+		l.asked[kmod.Normalize(n)] = true
+	}
 }
 
 // refused says that a module is not in the kernel and that this is right: the

@@ -36,6 +36,7 @@ kernel/b.ko.xz:
 	release + "/modules.alias": {Data: []byte(`alias virtio:d00000001v* virtio_net
 alias pci:v*d*sv*sd*bc01sc08i02* nvme
 alias pci:v*d*sv*sd*bc01sc06i01* ahci
+alias platform:failover failover
 `)},
 	release + "/modules.softdep": {Data: []byte("softdep a pre: b\nsoftdep b pre: a\nsoftdep nvme_core post: nvme\n")},
 }
@@ -95,6 +96,26 @@ func TestLoadOrder(t *testing.T) {
 	loaded, failed := l.Log()
 	if len(loaded) != 3 || len(failed) != 0 || loaded[2].Wanted == "" || loaded[0].Wanted != "" {
 		t.Errorf("log: %+v, %+v", loaded, failed)
+	}
+}
+
+// TestNobodyWaitsInADependency: what is only needed by others does not wait for the
+// disks that probe meanwhile; what a device asks for, or follows a module, does.
+func TestNobodyWaitsInADependency(t *testing.T) {
+	k := &kernel{}
+	l := newLoader(t, k, fstest.MapFS{}, "failover.x=1")
+	l.Ask([]string{"net-failover"}) // a device of its own
+	for _, name := range []string{"virtio_net", "nvme_core"} {
+		if err := l.Load(name, "virtio:d00000001v00001AF4", Later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]string{"failover": "x=1 async_probe", "net_failover": "", "virtio_net": "", "nvme_core": "", "nvme": ""}
+	if d := cmp.Diff(want, k.options); d != "" {
+		t.Error(d)
+	}
+	if loaded, _ := l.Log(); loaded[0].Options != "x=1" {
+		t.Errorf("log: %+v", loaded) // the operator's
 	}
 }
 

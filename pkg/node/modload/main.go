@@ -50,7 +50,8 @@ func serve(out io.Writer) error {
 		Root: "/",
 		Loader: &Loader{
 			Root: root, Dir: dir, Index: index, Policy: NewPolicy(string(cmdline), params),
-			Inserter: Kernel{"/"}, Parallel: max(4, runtime.NumCPU()),
+			// More than there are processors: most of a load may be waiting for a device.
+			Inserter: Kernel{"/"}, Parallel: max(16, runtime.NumCPU()),
 		},
 		MountEFI: func() []error { return bringup.Run([]bringup.Row{bringup.EFIVars}) },
 		Out:      out, Events: events, Yield: func() { beNice(out) },

@@ -296,8 +296,15 @@ func (s *Service) begin(devices []Device, urgency func(Device) Urgency) *pass {
 			continue // hundreds of equal functions ask once
 		}
 		p.seen[d.Modalias] = i
-		r, u := &p.results[i], urgency(d)
-		r.found = s.Loader.Index.Lookup(d.Modalias)
+		p.results[i].found = s.Loader.Index.Lookup(d.Modalias)
+		s.Loader.Ask(p.results[i].found)
+	}
+	for i, d := range devices {
+		r := &p.results[i]
+		if len(r.found) == 0 {
+			continue
+		}
+		u := urgency(d)
 		r.errs = make([]error, len(r.found))
 		for j, name := range r.found {
 			p.wg.Go(func() { r.errs[j] = s.Loader.Load(name, d.Modalias, u) })

@@ -59,8 +59,8 @@ func TestModprobe(t *testing.T) {
 		fail          map[string]error
 		want          tried
 	}{
-		"with what it needs":       {args: "virtio-net", want: tried{Inserted: []string{"failover", "net_failover", "virtio_net"}}},
-		"some of it is there":      {args: "virtio_net", loaded: []string{"failover"}, want: tried{Inserted: []string{"net_failover", "virtio_net"}}},
+		"with what it needs":       {args: "virtio-net", want: tried{Inserted: []string{"failover async_probe", "net_failover async_probe", "virtio_net"}}},
+		"some of it is there":      {args: "virtio_net", loaded: []string{"failover"}, want: tried{Inserted: []string{"net_failover async_probe", "virtio_net"}}},
 		"parameters":               {args: "ahci a=1 b=2", cmdline: "ahci.c=3", want: tried{Inserted: []string{"ahci c=3 a=1 b=2"}}},
 		"several":                  {args: "-a ahci failover", want: tried{Inserted: []string{"ahci", "failover"}}},
 		"as the kernel asks":       {args: "-q -- pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01", want: tried{Inserted: []string{"ahci"}}},
