@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/audit/smbios"
@@ -26,28 +24,38 @@ func locatorOf(repeated map[string]int, d hwreport.DIMM) string {
 
 // Firmware writes processor and channel into the locators as it likes: "CPU1_DIMM_A2",
 // "P0_Node0_Channel1_Dimm0", "PROC 2 DIMM 3", "NODE 1", "A1".
-// They are compiled when first asked for: what runs at the start of the program
-// runs at the start of every command of the image.
-var (
-	socketText  = pattern(`(?i)(?:^|[^a-z])(?:cpu|proc|processor|socket|p)[ _#-]{0,2}(\d+)`)
-	nodeText    = pattern(`(?i)(?:^|[^a-z])node[ _#-]{0,2}(\d+)`)
-	channelText = pattern(`(?i)(?:channel|chan|ch)[ _#-]{0,2}([a-z]\b|[a-z](?:[^a-z]|$)|\d+)`)
-	dimmText    = pattern(`(?i)(?:^|[^a-z])(?:dimm)?[ _#-]{0,2}([a-p])[ _-]?\d+$`)
-)
 
-func pattern(text string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
-}
-
+// socketOf is the processor that the locator or the bank names, else the node.
 func socketOf(d hwreport.DIMM) hwreport.Field[string] {
-	for _, re := range []func() *regexp.Regexp{socketText, nodeText} {
+	for _, words := range [][]string{{"cpu", "proc", "processor", "socket", "p"}, {"node"}} {
 		for _, text := range []string{d.Locator.Or(""), d.Bank.Or("")} {
-			if m := re().FindStringSubmatch(text); m != nil {
-				return hwreport.Value("CPU " + m[1])
+			if n := numberAfter(text, words); n != "" {
+				return hwreport.Value("CPU " + n)
 			}
 		}
 	}
 	return hwreport.Absent[string]()
+}
+
+// numberAfter is the first number that follows one of some words, which are all that
+// stands between two other characters, and at most two separators.
+func numberAfter(text string, words []string) string {
+	for text != "" {
+		n := leading(text, isLetter)
+		if n == 0 {
+			text = text[1:]
+			continue
+		}
+		word := text[:n]
+		text = text[n:]
+		if slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) }) {
+			rest := afterSeparators(text)
+			if n := leading(rest, isDigit); n > 0 {
+				return rest[:n]
+			}
+		}
+	}
+	return ""
 }
 
 func channelOf(t smbios.Tables, s smbios.Structure, d hwreport.DIMM) hwreport.Field[string] {
@@ -59,16 +67,76 @@ func channelOf(t smbios.Tables, s smbios.Structure, d hwreport.DIMM) hwreport.Fi
 			}
 		}
 	}
-	for _, text := range []string{d.Locator.Or(""), d.Bank.Or("")} {
-		if m := channelText().FindStringSubmatch(text); m != nil {
-			return hwreport.Value(strings.ToUpper(strings.TrimRight(m[1], " _-0123456789")) + strings.TrimLeft(m[1], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ _-"))
+	for _, c := range []string{channelNamed(d.Locator.Or("")), channelNamed(d.Bank.Or("")), channelOfSlot(d.Locator.Or(""))} {
+		if c != "" {
+			return hwreport.Value(c)
 		}
-	}
-	if m := dimmText().FindStringSubmatch(d.Locator.Or("")); m != nil {
-		return hwreport.Value(strings.ToUpper(m[1]))
 	}
 	return hwreport.Absent[string]()
 }
+
+// channelNamed is the number, or the single letter with a digit where one follows it,
+// after the word channel or what it is shortened to.
+func channelNamed(text string) string {
+	text = strings.ToUpper(text)
+	for ; text != ""; text = text[1:] {
+		for _, word := range []string{"CHANNEL", "CHAN", "CH"} {
+			rest, ok := strings.CutPrefix(text, word)
+			if !ok {
+				continue
+			}
+			rest = afterSeparators(rest)
+			if n := leading(rest, isDigit); n > 0 {
+				return rest[:n]
+			}
+			if leading(rest, isLetter) == 1 {
+				return rest[:1+min(1, leading(rest[1:], isDigit))]
+			}
+		}
+	}
+	return ""
+}
+
+// channelOfSlot is the letter of "A1", "DIMM_B2", "CPU1-C 3": alone, or after "DIMM", and
+// a number at the end.
+func channelOfSlot(text string) string {
+	text = strings.ToUpper(text)
+	slot := strings.TrimRight(text, "0123456789")
+	if slot == text {
+		return ""
+	}
+	if n := len(slot); n > 0 && strings.ContainsRune(" _-", rune(slot[n-1])) {
+		slot = slot[:n-1]
+	}
+	if slot == "" || slot[len(slot)-1] < 'A' || slot[len(slot)-1] > 'P' {
+		return ""
+	}
+	before, letter := slot[:len(slot)-1], slot[len(slot)-1:]
+	before, _ = strings.CutSuffix(before, "DIMM")
+	if before != "" && isLetter(before[len(before)-1]) {
+		return ""
+	}
+	return letter
+}
+
+// afterSeparators leaves out as many as two.
+func afterSeparators(text string) string {
+	n := leading(text, func(c byte) bool { return strings.IndexByte(" _#-", c) >= 0 })
+	return text[min(n, 2):]
+}
+
+// leading counts the bytes at the beginning that are of one kind.
+func leading(text string, kind func(byte) bool) int {
+	for i := range len(text) {
+		if !kind(text[i]) {
+			return i
+		}
+	}
+	return len(text)
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+func isDigit(c byte) bool  { return '0' <= c && c <= '9' }
 
 // errorTypes are DSP0134 7.19.1, from 1.
 var errorTypes = []string{"Other", "Unknown", "OK", "Bad read", "Parity error", "Single-bit error", "Double-bit error", "Multi-bit error", "Nibble error",

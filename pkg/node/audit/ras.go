@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bee-os/bee/pkg/hwreport"
 )
@@ -46,30 +47,43 @@ func ras(_ context.Context, m Machine, out *hwreport.RAS) ([]hwreport.Finding, e
 }
 
 // trouble is one kind of it in a line of the kernel's log. A line is looked at
-// closely only where it holds the word. What a group catches first is the part
-// that it happened to.
+// closely only where it holds one of the words, which no healthy machine's log does:
+// an audit of one compiles no pattern. What a group catches first is the part that it
+// happened to.
 type trouble struct {
-	kind, word string
-	text       func() *regexp.Regexp
+	kind  string
+	words []string
+	text  func() *regexp.Regexp
+}
+
+// near says whether a line holds one of the words.
+func (p trouble) near(line string) bool {
+	return slices.ContainsFunc(p.words, func(w string) bool { return strings.Contains(line, w) })
+}
+
+// pattern is compiled when it is first asked for: what runs at the start of the
+// program runs at the start of every command of the image.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
 
 // troubles, the more special before the more general.
 var troubles = []trouble{
-	{"xid", "NVRM: Xid", xidText},
-	{"edac", "EDAC ", pattern(`EDAC .*: \d+ [CU]E .*? on (.+?) \(`)},
-	{"mce", "Machine Check", pattern(`mce: \[Hardware Error\]: (?:CPU (\d+): )?Machine Check`)},
-	{"mce", "[Hardware Error]", pattern(`\[Hardware Error\]: (?:Corrected error, no action required|Uncorrected, software)`)},
-	{"ghes", "Generic Hardware Error", pattern(`\{\d+\}\[Hardware Error\]: Hardware error from APEI Generic Hardware Error Source: *(\d+)`)},
-	{"memory", "Memory failure", pattern(`Memory failure: (0x[0-9a-f]+): `)},
-	{"aer", "PCIe Bus Error", pattern(`([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]): PCIe Bus Error`)},
-	{"aer", "AER:", pattern(`AER: .*(?:error message|error) received(?: from|:) ([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f])`)},
-	{"io", "error, dev", pattern(`(?:I/O|critical \w+) error, dev (\w+)`)},
-	{"io", "nvme", pattern(`(nvme\d+): (?:I/O .*timeout|controller is down|Removing after probe failure|Device not ready)`)},
-	{"io", "ata", pattern(`\b(ata\d+(?:\.\d+)?): (?:failed command|hard resetting link|SError: |exception Emask)`)},
-	{"thermal", "above threshold", pattern(`CPU(\d+): (?:Package|Core) temperature (?:is )?above threshold`)},
-	{"hang", "blocked for more than", pattern(`INFO: task (\S+) blocked for more than`)},
-	{"hang", "lockup - CPU", pattern(`soft lockup - CPU#(\d+)`)},
-	{"hang", "LOCKUP", pattern(`(?:hard|Hard) LOCKUP on (?:CPU|cpu) ?#?(\d+)`)},
+	{"xid", []string{"NVRM: Xid"}, xidText},
+	{"edac", []string{" CE ", " UE "}, pattern(`EDAC .*: \d+ [CU]E .*? on (.+?) \(`)},
+	{"mce", []string{"Machine Check"}, pattern(`mce: \[Hardware Error\]: (?:CPU (\d+): )?Machine Check`)},
+	{"mce", []string{"[Hardware Error]"}, pattern(`\[Hardware Error\]: (?:Corrected error, no action required|Uncorrected, software)`)},
+	{"ghes", []string{"Generic Hardware Error"}, pattern(`\{\d+\}\[Hardware Error\]: Hardware error from APEI Generic Hardware Error Source: *(\d+)`)},
+	{"memory", []string{"Memory failure"}, pattern(`Memory failure: (0x[0-9a-f]+): `)},
+	{"aer", []string{"PCIe Bus Error"}, pattern(`([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]): PCIe Bus Error`)},
+	{"aer", []string{"error received", "error message received"}, pattern(`AER: .*(?:error message|error) received(?: from|:) ([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f])`)},
+	{"io", []string{"error, dev"}, pattern(`(?:I/O|critical \w+) error, dev (\w+)`)},
+	{"io", []string{"timeout, ", "controller is down", "Removing after probe failure", "Device not ready"}, pattern(`(nvme\d+): (?:I/O .*timeout|controller is down|Removing after probe failure|Device not ready)`)},
+	{"io", []string{"failed command", "hard resetting link", "SError: ", "exception Emask"}, pattern(`\b(ata\d+(?:\.\d+)?): (?:failed command|hard resetting link|SError: |exception Emask)`)},
+	{"thermal", []string{"above threshold"}, pattern(`CPU(\d+): (?:Package|Core) temperature (?:is )?above threshold`)},
+	{"hang", []string{"blocked for more than"}, pattern(`INFO: task (\S+) blocked for more than`)},
+	{"hang", []string{"lockup - CPU"}, pattern(`soft lockup - CPU#(\d+)`)},
+	{"hang", []string{"LOCKUP"}, pattern(`(?:hard|Hard) LOCKUP on (?:CPU|cpu) ?#?(\d+)`)},
 }
 
 // maxRecords bounds the kinds of trouble that are kept.
@@ -104,7 +118,7 @@ func faults(log string) (list []hwreport.LogRecord, previous []string) {
 			bert = false
 		}
 		for _, p := range troubles {
-			if !strings.Contains(line, p.word) {
+			if !p.near(line) {
 				continue
 			}
 			m := p.text().FindStringSubmatch(line)

@@ -54,6 +54,22 @@ func TestKernelLog(t *testing.T) {
 	}
 }
 
+// TestHealthyLogIsNotLookedAtClosely: what every server says at its start.
+func TestHealthyLogIsNotLookedAtClosely(t *testing.T) {
+	for _, line := range []string{
+		"pcieport 0000:00:1c.0: AER: enabled with IRQ 30", "EDAC MC: Ver: 3.0.0", "EDAC MC0: Giving out device to module skx_edac controller Skylake Socket#0 IMC#0: DEV 0000:2e:0a.0 (INTERRUPT)",
+		"ata1: SATA max UDMA/133 abar m4096@0xfebff000 port 0xfebff100 irq 27", "ata1: SATA link down (SStatus 0 SControl 300)", "nvme nvme0: 8/0/0 default/read/poll queues",
+		"nvme nvme0: Shutdown timeout set to 10 seconds", "GHES: APEI firmware first mode is enabled by APEI bit.", "HEST: Table parsing has been initialized.", "MCE: In-kernel MCE decoding enabled.",
+		"mce: CPU0: Thermal monitoring enabled (TM1)", "CPU0: Thermal monitoring enabled (TM1)", "iTCO_wdt iTCO_wdt.1.auto: initialized. heartbeat=30 sec (nowayout=0)", "acpi PNP0A08:00: _OSC: OS now controls [PCIeHotplug SHPCHotplug PME AER PCIeCapability LTR DPC]",
+	} {
+		for _, p := range troubles {
+			if p.near(line) {
+				t.Errorf("%q is near %q", line, p.words)
+			}
+		}
+	}
+}
+
 // TestSeveralPaths has a namespace with native multipath: it lies below
 // virtual, its path is hidden.
 func TestSeveralPaths(t *testing.T) {
