@@ -50,7 +50,7 @@ func buildPrograms(ctx context.Context, c Config, v Variant, dir string) (progra
 		sudo:    filepath.Join(dir, "sudo"),
 	}
 	commands := commandPaths(v)
-	sum, err := sourceSum(c.Root, c.Arch, commands)
+	sum, err := sourceSum(c.Root, c.Arch, commands, firstPaths(v))
 	if err != nil {
 		return programs{}, fmt.Errorf("look at the Go sources: %w", err)
 	}
@@ -103,7 +103,9 @@ func commandPaths(v Variant) []string {
 // first are the commands on the way to the first SSH session. netup initialises
 // what sshd needs too, while it waits for a network card; the other way round,
 // sshd would have DHCP's tables on its way. coldplug is run before any (initEntry).
-var first = []string{"coldplug", "sshsetup", "sshd", "netup"}
+// nocloud needs a parser for YAML, whose import path is behind those of all that only
+// other commands use; it runs beside the audit, which an operator waits for next.
+var first = []string{"coldplug", "sshsetup", "sshd", "netup", "nocloud"}
 
 // PID 1, and where it begins: there it starts coldplug ahead, beside its own start.
 const (
@@ -145,9 +147,9 @@ func builtBefore(record, sum string, p programs) ([]bom.GoMod, bool) {
 }
 
 // sourceSum is a digest over everything that the compiled programs depend on.
-func sourceSum(root, arch string, commands []string) (string, error) {
+func sourceSum(root, arch string, commands, first []string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %s %q\n", runtime.Version(), arch, commands)
+	fmt.Fprintf(h, "%s %s %q %q %s %s\n", runtime.Version(), arch, commands, first, initPath, initEntry)
 	for _, name := range []string{"go.mod", "go.sum"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
