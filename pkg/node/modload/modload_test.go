@@ -255,11 +255,18 @@ func TestFirstPass(t *testing.T) {
 }
 
 // TestDeviceLaterInTheList: what a device asks for is not taken for a mere dependency
-// because a device before it has it loaded.
+// because a device before it has it loaded: all have asked before the first load.
 func TestDeviceLaterInTheList(t *testing.T) {
 	k := &kernel{}
 	s := &Service{Loader: newLoader(t, k, fstest.MapFS{}, "")}
-	p := s.begin([]Device{{Path: "a", Modalias: "virtio:d00000001v00001AF4"}, {Path: "b", Modalias: "platform:failover"}}, func(Device) Urgency { return Now })
+	p := s.begin([]Device{{Path: "a", Modalias: "virtio:d00000001v00001AF4"}, {Path: "b", Modalias: "platform:failover"}}, func(d Device) Urgency {
+		if d.Path == "a" {
+			if err := s.Loader.Load("net_failover", "", Now); err != nil {
+				t.Error(err)
+			}
+		}
+		return Now
+	})
 	p.wg.Wait()
 	if d := cmp.Diff(map[string]string{"failover": "", "net_failover": "async_probe", "virtio_net": ""}, k.options); d != "" {
 		t.Error(d)
