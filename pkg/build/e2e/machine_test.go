@@ -191,12 +191,14 @@ func start(t *testing.T, b *lab, o options) *machine {
 	if o.media {
 		described.Kernel, described.Initrds, described.Append = "", nil, ""
 	}
-	if m.process, err = vm.Start(ctx, b.sandbox, described); err != nil {
+	// It outlives its time: the one that hung is asked where.
+	if m.process, err = vm.Start(context.WithoutCancel(ctx), b.sandbox, described); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the console said last:\n%s", m.process.Console.Tail(60))
+			t.Logf("its processors, twice:\n%s", m.processors())
 		}
 		if err := m.process.Close(); err != nil {
 			t.Errorf("end the machine: %v", err)
@@ -208,6 +210,27 @@ func start(t *testing.T, b *lab, o options) *machine {
 		}
 	}
 	return m
+}
+
+// processors tells where the processors are, a second apart: a machine that says nothing
+// hangs in its firmware, in the kernel, or halts and waits.
+func (m *machine) processors() string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.ctx), 10*time.Second)
+	defer cancel()
+	var said strings.Builder
+	for range 2 {
+		text, err := m.process.QMP.Monitor(ctx, "info registers -a")
+		if err != nil {
+			fmt.Fprintf(&said, "%v\n", err)
+		}
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "CPU#") || strings.HasPrefix(line, "RIP=") || strings.Contains(line, "PC=") {
+				said.WriteString(line)
+			}
+		}
+		time.Sleep(time.Second)
+	}
+	return said.String()
 }
 
 // wait waits for a line on the console.
