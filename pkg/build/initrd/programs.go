@@ -103,9 +103,7 @@ func commandPaths(v Variant) []string {
 // first are the commands on the way to the first SSH session. netup initialises
 // what sshd needs too, while it waits for a network card; the other way round,
 // sshd would have DHCP's tables on its way. coldplug is run before any (initEntry).
-// nocloud needs a parser for YAML, whose import path is behind those of all that only
-// other commands use; it runs beside the audit, which an operator waits for next.
-var first = []string{"coldplug", "sshsetup", "sshd", "netup", "nocloud"}
+var first = []string{"coldplug", "sshsetup", "sshd", "netup"}
 
 // PID 1, and where it begins: there it starts coldplug ahead, beside its own start.
 const (

@@ -15,7 +15,8 @@ var nocloud = supervise.Service{
 	Wants:       []string{"coldplug"},
 	After:       []string{"sshsetup", "sshd"},
 	Restart:     supervise.OnFailure,
-	GiveUpAfter: 3, // what a seed breaks it breaks each time
+	GiveUpAfter: 3,  // what a seed breaks it breaks each time
+	Nice:        10, // it begins beside the audit, which an operator waits for next
 }
 
 func nocloudFor(p bootparam.Params) supervise.Service {
