@@ -17,7 +17,6 @@ import (
 	"github.com/bee-os/bee/pkg/hwreport"
 	"github.com/bee-os/bee/pkg/node/audit/device"
 	"github.com/bee-os/bee/pkg/node/audit/tree"
-	"github.com/bee-os/bee/pkg/node/supervise/notify"
 )
 
 // usage is what --help shows.
@@ -38,6 +37,8 @@ const usage = `usage: audit [options]              look at the machine and show 
   --root PATH     look at a folder, or play back an archive of audit capture
   --boot          write the report to /` + hwreport.Path + `, for the boot: exit
                   status 0 whatever it finds
+  --ahead         of --boot: drivers are still being loaded, standard input ends
+                  when they are there; look at files alone until then
   --report FILE   of check: a report instead of looking at the machine
   --redact        hashes instead of serial numbers and addresses; the key stands
                   in the file that --key FILE names, or is made and forgotten
@@ -57,11 +58,12 @@ const patience = 2 * time.Second
 
 // options is the command line.
 type options struct {
-	root, only, golden, profile, report, key    string
-	json, html, qr, schema, watch, boot, redact bool
-	interval                                    time.Duration
-	args                                        []string
-	stdout, stderr                              io.Writer
+	root, only, golden, profile, report, key string
+	json, html, qr, schema, watch, redact    bool
+	boot, ahead                              bool
+	interval                                 time.Duration
+	args                                     []string
+	stdout, stderr                           io.Writer
 }
 
 // Main is the command. It returns the exit status.
@@ -87,7 +89,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	for _, f := range []struct {
 		name string
 		to   *bool
-	}{{"json", &o.json}, {"html", &o.html}, {"qr", &o.qr}, {"schema", &o.schema}, {"watch", &o.watch}, {"boot", &o.boot}, {"redact", &o.redact}} {
+	}{{"json", &o.json}, {"html", &o.html}, {"qr", &o.qr}, {"schema", &o.schema}, {"watch", &o.watch}, {"boot", &o.boot}, {"ahead", &o.ahead}, {"redact", &o.redact}} {
 		flags.BoolVar(f.to, f.name, false, "")
 	}
 	flags.DurationVar(&o.interval, "interval", 10*time.Second, "")
@@ -126,6 +128,8 @@ func (o *options) arguments(verb string) error {
 		return fmt.Errorf("--interval %v: it must be longer than nothing", o.interval)
 	case o.boot && filepath.Clean(o.root) != "/":
 		return errors.New("--boot is for this machine, not for --root")
+	case o.ahead && !o.boot:
+		return errors.New("--ahead is for --boot")
 	}
 	return nil
 }
@@ -146,7 +150,11 @@ func (o *options) run(verb string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		bootMode(m, o.stdout, o.stderr)
+		b := bootMode{file: filepath.Join("/", hwreport.Path), machine: m, collectors: Collectors, stdout: o.stdout, stderr: o.stderr}
+		if o.ahead {
+			b.drivers = os.Stdin
+		}
+		b.run()
 		return 0, nil
 	case o.watch:
 		return o.watchOn()
@@ -277,66 +285,6 @@ func lines(w io.Writer, list []string) error {
 		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// bootMode writes the report while it grows and tells the supervisor what is
-// in it. What goes wrong is said, loudly; the boot goes on.
-func bootMode(m Machine, stdout, stderr io.Writer) {
-	file := filepath.Join("/", hwreport.Path)
-	var last time.Time
-	partial := func(r *hwreport.Report) {
-		if time.Since(last) < spacing {
-			return
-		}
-		if err := Write(file, r); err != nil {
-			fmt.Fprintf(stderr, "audit: %v; going on\n", err)
-		}
-		last = time.Now()
-	}
-	r := Run(context.Background(), Config{Collectors: Collectors, Machine: m, Partial: partial})
-	for _, c := range r.Collectors() {
-		if c.Status != hwreport.OK {
-			fmt.Fprintf(stderr, "audit: collector %s: %s %s\n", c.Name, c.Status, c.Error)
-		}
-	}
-	failures, warnings, infos := r.Count()
-	fmt.Fprintf(stdout, "audit: %s in %d ms: %d failures, %d warnings, %d notes\n", r.Verdict, r.Duration.Milliseconds(), failures, warnings, infos)
-	if err := Write(file, r); err != nil {
-		fmt.Fprintf(stderr, "audit: %v; the report is lost, run audit --json for another\n", err)
-		notify.Degraded("the report could not be written: " + err.Error())
-		return
-	}
-	notify.Status(string(r.Verdict))
-	switch r.Verdict {
-	case hwreport.Broken:
-		notify.Degraded(fmt.Sprintf("%d failures, first: %s", failures, r.Findings[0].Message))
-	case hwreport.Incomplete:
-		notify.Degraded("a collector could not finish; see the report")
-	}
-}
-
-// spacing is the least time between two states of a growing report.
-const spacing = 300 * time.Millisecond
-
-// Write writes a report to the file name, mode 0644, whole or not at all.
-func Write(name string, r *hwreport.Report) (err error) {
-	b, err := r.Encode()
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".bee-audit-*")
-	if err != nil {
-		return fmt.Errorf("write audit report: %w", err)
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("write audit report %s: %w", name, errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }

@@ -124,6 +124,9 @@ type Config struct {
 	// Partial is called with the report as it grows, from one goroutine; nil:
 	// not at all.
 	Partial func(*hwreport.Report)
+	// Sketch is what an earlier look saw. It stands in the growing report until a
+	// collector is at its end; nil: nothing does.
+	Sketch *hwreport.Report
 	// Past is when and how long the collectors ran whose archive is looked at;
 	// nil: they run now.
 	Past *tree.Meta
@@ -142,12 +145,23 @@ func (m Machine) shared() Machine {
 	return m
 }
 
+// again is the same machine for another look, which reads all anew and asks ask.
+func (m Machine) again(ask device.Asker) Machine {
+	n := NewMachine(m.Root, ask)
+	n.Now, n.Names = m.Now, m.Names
+	return n.shared()
+}
+
 // Run runs the collectors and returns the whole report. It takes no longer
 // than the longest deadline.
 func Run(ctx context.Context, c Config) *hwreport.Report {
 	began := time.Now()
 	m := c.Machine
-	r := &hwreport.Report{Schema: hwreport.Schema, Started: m.Now().UTC().Round(0), Findings: []hwreport.Finding{}}
+	r := &hwreport.Report{}
+	if c.Sketch != nil {
+		*r = *c.Sketch
+	}
+	r.Schema, r.Started, r.Findings = hwreport.Schema, m.Now().UTC().Round(0), []hwreport.Finding{}
 	if c.Past != nil {
 		r.Started = c.Past.Started
 		m.Now = func() time.Time { return c.Past.Started }
@@ -173,7 +187,7 @@ func Run(ctx context.Context, c Config) *hwreport.Report {
 			c.Partial(r)
 		}
 	}
-	if len(c.Collectors) > 0 {
+	if len(c.Collectors) > 0 && c.Sketch == nil {
 		partial()
 	}
 	for left := len(c.Collectors); left > 0; {

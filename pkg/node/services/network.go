@@ -10,7 +10,7 @@ var network = supervise.Service{
 	Command:  []string{"/bin/netup"},
 	Env:      oneProcessor,
 	Wants:    []string{"localmount"},
-	Early:    true, // it makes its own folders, and mounts nothing
+	Beside:   []string{"localmount"}, // it makes its own folders, and mounts nothing
 	Provides: []string{"carrier", "route"},
 	Restart:  supervise.Always,
 	Nice:     -15, // it has little to do, and an operator waits longest for it

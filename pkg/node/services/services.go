@@ -12,10 +12,10 @@
 //
 // Only what SSH needs is a need; all else is order. Whatever does not help the
 // first SSH session waits until sshd had its chance, so that on a small
-// machine it does not take the processor from it. sshd and network begin in their
-// turn and do not wait for the end of what stands before them
-// (supervise.Service.Early): sshd lets nobody in before sshsetup is done, network
-// has no use for the mounts.
+// machine it does not take the processor from it. Three begin in their turn and do
+// not wait for the end of what stands before them (supervise.Service.Beside): sshd
+// lets nobody in before sshsetup is done, network has no use for the mounts, audit
+// has a first look at what is there, whose drivers hang, too.
 //
 // Beside the start of PID 1, ahead of all of it, a part of coldplug loads the drivers
 // of network cards and disks: modload.AheadMain.

@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/bee-os/bee/pkg/bootparam"
 	"github.com/bee-os/bee/pkg/node/supervise"
@@ -121,8 +122,23 @@ func TestOrderOfTheBoot(t *testing.T) {
 func TestSSHDOutwaitsWhatItWaitsFor(t *testing.T) {
 	list := All(bootparam.Params{})
 	sshd := find(t, list, "sshd")
-	if !sshd.Early || sshd.StartTimeout < find(t, list, "settings").StartTimeout+supervise.DefaultOneshotStartTimeout {
-		t.Errorf("sshd: early %v, %s to be ready", sshd.Early, sshd.StartTimeout)
+	if !slices.Contains(sshd.Beside, "sshsetup") || sshd.StartTimeout < find(t, list, "settings").StartTimeout+supervise.DefaultOneshotStartTimeout {
+		t.Errorf("sshd: beside %q, %s to be ready", sshd.Beside, sshd.StartTimeout)
+	}
+}
+
+// TestAuditOutwaitsDrivers: audit begins while drivers are being loaded; while these
+// still may be done in time, it is not taken for one that hangs.
+func TestAuditOutwaitsDrivers(t *testing.T) {
+	list := All(bootparam.Params{})
+	audit := find(t, list, "audit")
+	longest := 15 * time.Second // of its own collectors
+	for _, name := range audit.Beside {
+		s := find(t, list, name)
+		longest += max(s.StartTimeout, supervise.DefaultStartTimeout)
+	}
+	if !slices.Contains(audit.Beside, "coldplug") || !slices.Contains(audit.Beside, "nvidia") || audit.StartTimeout < longest {
+		t.Errorf("audit: beside %q, %s to be done, want %s", audit.Beside, audit.StartTimeout, longest)
 	}
 }
 

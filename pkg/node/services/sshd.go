@@ -19,7 +19,7 @@ var sshd = supervise.Service{
 	Env:         oneProcessor,
 	Needs:       []string{"sshsetup"},
 	Wants:       []string{"localmount"},
-	Early:       true, // greets at once, and lets nobody in before that
+	Beside:      []string{"sshsetup", "localmount"}, // greets at once, and lets nobody in before that
 	Restart:     supervise.Always,
 	StopLast:    true,
 	Critical:    true,

@@ -28,14 +28,15 @@ type fakeRunner struct {
 }
 
 type fakeProc struct {
-	r       *fakeRunner
-	s       *Service
-	h       Handler
-	deaf    bool // ignores TERM
-	ended   bool
-	termed  time.Duration
-	killed  bool
-	undying int // processes that survive the kill
+	r        *fakeRunner
+	s        *Service
+	h        Handler
+	deaf     bool // ignores TERM
+	ended    bool
+	termed   time.Duration
+	killed   bool
+	proceeds int
+	undying  int // processes that survive the kill
 }
 
 func (r *fakeRunner) Start(s *Service, log *journal.Log, h Handler) (Running, error) {
@@ -75,6 +76,7 @@ func (p *fakeProc) exit(x Exit) {
 
 func (p *fakeProc) PID() int      { return 100 }
 func (p *fakeProc) Memory() int64 { return 0 }
+func (p *fakeProc) Proceed()      { p.proceeds++ }
 func (p *fakeProc) Terminate() {
 	p.termed = p.r.clock.Uptime()
 	if !p.deaf {
@@ -165,7 +167,8 @@ func (g *rig) said(part string) bool {
 }
 
 // Scripts.
-func silent(*fakeProc, int) {}
+func silent(*fakeProc, int)       {}
+func clinging(p *fakeProc, _ int) { p.deaf, p.undying = true, 1 }
 func exits(code int) func(*fakeProc, int) {
 	return func(p *fakeProc, _ int) { p.exit(Exit{Code: code}) }
 }

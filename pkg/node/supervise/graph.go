@@ -97,6 +97,10 @@ func (s *Service) check() error {
 	}
 	bad(s.Kind == Condition && len(s.edges()) > 0, "a condition depends on nothing")
 	bad(s.Kind == Condition && len(s.Provides) > 0, "a condition provides nothing")
+	for _, name := range s.Beside {
+		bad(!slices.ContainsFunc(s.edges(), func(e edge) bool { return e.to == name && e.kind != milestone }), fmt.Sprintf("beside %q, which stands in none of Needs, Wants and After", name))
+	}
+	bad(len(s.Beside) > 0 && (len(s.Command) == 0 || s.TTY != ""), "Beside is for a Command without a terminal: its standard input tells it when to go on")
 	bad(s.OOMScoreAdj < -1000 || s.OOMScoreAdj > 1000, "OOMScoreAdj is -1000…1000")
 	bad(s.Nice < -20 || s.Nice > 19, "Nice is -20…19")
 	bad(s.UID < 0 || s.GID < 0 || s.Limits.MemoryMax < 0 || s.Limits.PidsMax < 0, "a negative number for UID, GID or Limits")

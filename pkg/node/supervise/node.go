@@ -39,6 +39,7 @@ type node struct {
 	skip     string        // it said that it has nothing to do
 	weak     string        // it said that it is degraded
 	claims   control.State // ready or degraded, as it says, before those were whom it comes after; empty: neither
+	beside   bool          // it was not told yet that those are through beside which it began
 
 	// Its history.
 	text      string // what it said of itself last

@@ -22,6 +22,7 @@ func (e *Engine) start(n *node) {
 	n.gen++
 	n.started = now
 	n.exited, n.exit, n.asked, n.failText, n.skip, n.weak, n.text, n.claims = false, Exit{}, false, "", "", "", "", ""
+	n.beside = len(n.svc.Beside) > 0
 	e.to(n, control.Starting, "")
 	if n.svc.Kind == Target {
 		n.took = 0
@@ -137,9 +138,9 @@ func (e *Engine) ready(n *node) {
 	}
 }
 
-// claim takes a process at its word that it is ready or degraded. One that is early is
-// believed when nothing that it comes after is on its way any more: whoever comes
-// after it comes after those too.
+// claim takes a process at its word that it is ready or degraded. One that began beside
+// others is believed when none of them is on its way any more: whoever comes after it
+// comes after those too.
 func (e *Engine) claim(n *node, s control.State) {
 	n.claims = ""
 	if list := n.awaited(); n.state == control.Starting && len(list) > 0 {

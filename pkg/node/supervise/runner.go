@@ -25,6 +25,7 @@ type Runner interface {
 // Running is one started program and all that it started in turn.
 type Running interface {
 	PID() int
+	Proceed()              // ends its standard input: those are through beside which it began
 	Terminate()            // asks the program itself to end (SIGTERM)
 	Kill(gone func(n int)) // kills everything that is left and then calls gone, with how many would not die
 	Memory() int64         // bytes in use by all of it; 0: unknown

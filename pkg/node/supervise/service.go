@@ -102,7 +102,11 @@ type Service struct {
 	After     []string // as Wants, without pulling up
 	Milestone []string // must have been ready once, whatever they are now
 	Provides  []string // conditions that this service raises and lowers through notify
-	Early     bool     // starts while what it needs, wants and comes after is on its way, and waits itself for what it cannot do without; it counts as ready when none of these is on its way any more
+	// Beside are those among Needs, Wants and After for whose end it does not wait: it
+	// starts while they are on their way, and waits itself for what it cannot do
+	// without. Its standard input ends when none of them is on its way any more; as a
+	// process it does not count as ready before.
+	Beside []string
 
 	Disabled string // why it is not for this boot; empty: it is
 

@@ -55,6 +55,10 @@ func (e *Engine) step(n *node) bool {
 			e.beginStop(n)
 			return true
 		}
+		if n.beside && n.proc != nil && len(n.awaited()) == 0 {
+			n.beside = false
+			n.proc.Proceed()
+		}
 		if n.claims != "" {
 			e.claim(n, n.claims)
 			return n.claims == ""
@@ -141,7 +145,7 @@ func (n *node) findBlockers() []*node {
 func (n *node) lost(d dep) bool { return d.kind == needs && d.n.broken() && !n.awaits(d.n) }
 
 // awaits reports whether n, which comes after o, starts beside it.
-func (n *node) awaits(o *node) bool { return n.svc.Early && o.moving() }
+func (n *node) awaits(o *node) bool { return slices.Contains(n.svc.Beside, o.svc.Name) && o.moving() }
 
 // awaited lists those beside whom n started and who are not through yet.
 func (n *node) awaited() []*node {

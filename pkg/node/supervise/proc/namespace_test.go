@@ -3,6 +3,7 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bee-os/bee/pkg/node/supervise"
 	"github.com/bee-os/bee/pkg/node/supervise/journal"
@@ -55,6 +58,15 @@ func play(role string) int {
 		time.Sleep(time.Hour)
 	case "orphan": // leaves a child that ends by itself, and ends before it
 		if !bear("soon") {
+			return 1
+		}
+	case "reader": // waits for the end of its standard input
+		if n, err := unix.Poll([]unix.PollFd{{Fd: 0, Events: unix.POLLIN}}, 100); n != 0 || err != nil {
+			fmt.Println("nothing to wait for", n, err)
+			return 1
+		}
+		fmt.Println("waits")
+		if n, err := io.Copy(io.Discard, os.Stdin); n != 0 || err != nil {
 			return 1
 		}
 	case "soon":

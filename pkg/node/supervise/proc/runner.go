@@ -54,7 +54,17 @@ func (r *Runner) Start(s *supervise.Service, log *journal.Log, h supervise.Handl
 		syscall.Close(note[0])
 		return nil, fmt.Errorf("start %s: %w", s.Name, err)
 	}
-	c := child{service: s, argv: s.Command, out: pipe.write, notify: note[1]}
+	c := child{service: s, argv: s.Command, in: -1, out: pipe.write, notify: note[1]}
+	if len(s.Beside) > 0 {
+		var in [2]int
+		if err := syscall.Pipe2(in[:], syscall.O_CLOEXEC); err != nil {
+			listener.close()
+			return nil, fmt.Errorf("start %s: make pipe for its standard input: %w", s.Name, err)
+		}
+		defer syscall.Close(in[0])
+		c.in = in[0]
+		p.proceed = sync.OnceFunc(func() { syscall.Close(in[1]) })
+	}
 	c.env = append(environ(s), notify.FDEnv+"=3", notify.InodeEnv+"="+strconv.FormatUint(st.Ino, 10))
 	if r.Cgroups != nil {
 		if p.group, err = r.Cgroups.group(s); err != nil {
@@ -67,6 +77,7 @@ func (r *Runner) Start(s *supervise.Service, log *journal.Log, h supervise.Handl
 	}
 	p.pid, err = r.fork(&c, func(ws syscall.WaitStatus) {
 		r.spawn(func() {
+			p.Proceed()
 			// What it said before its end comes before its end.
 			listener.finish()
 			pipe.drain()
@@ -75,6 +86,7 @@ func (r *Runner) Start(s *supervise.Service, log *journal.Log, h supervise.Handl
 		})
 	})
 	if err != nil {
+		p.Proceed()
 		listener.close()
 		return nil, fmt.Errorf("start %s: %w", s.Name, err)
 	}
@@ -90,7 +102,7 @@ func (r *Runner) Check(ctx context.Context, s *supervise.Service, command []stri
 		return fmt.Errorf("open /dev/null: %w", err)
 	}
 	defer syscall.Close(null)
-	c := child{service: s, argv: command, env: environ(s), out: null, notify: -1, plain: true}
+	c := child{service: s, argv: command, env: environ(s), in: -1, out: null, notify: -1, plain: true}
 	if r.Cgroups != nil {
 		if c.group, err = r.Cgroups.group(s); err != nil {
 			r.warn(err.Error())
@@ -172,6 +184,7 @@ type child struct {
 	service *supervise.Service
 	argv    []string
 	env     []string
+	in      int // becomes standard input; -1: the terminal of the service, else nothing to read
 	out     int // becomes standard output and error
 	notify  int // becomes descriptor 3; -1: none
 	group   *group
@@ -185,9 +198,11 @@ func (r *Runner) fork(c *child, ended func(syscall.WaitStatus)) (int, error) {
 	if s.Dir != "" {
 		attr.Dir = s.Dir
 	}
-	in, out := -1, c.out
+	in, out := c.in, c.out
 	var err error
-	if s.TTY != "" && !c.plain {
+	if in >= 0 {
+		// whoever made it closes it
+	} else if s.TTY != "" && !c.plain {
 		// O_NOCTTY: PID 1 must not get a controlling terminal.
 		if in, err = syscall.Open(s.TTY, syscall.O_RDWR|syscall.O_CLOEXEC|syscall.O_NOCTTY, 0); err != nil {
 			return 0, fmt.Errorf("open terminal %s: %w", s.TTY, err)
@@ -197,7 +212,9 @@ func (r *Runner) fork(c *child, ended func(syscall.WaitStatus)) (int, error) {
 	} else if in, err = syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err != nil {
 		return 0, fmt.Errorf("open /dev/null: %w", err)
 	}
-	defer syscall.Close(in)
+	if c.in < 0 {
+		defer syscall.Close(in)
+	}
 	attr.Files = []uintptr{uintptr(in), uintptr(out), uintptr(out)}
 	if c.notify >= 0 {
 		attr.Files = append(attr.Files, uintptr(c.notify))
@@ -311,7 +328,8 @@ type process struct {
 	pid     int
 	pipe    *logPipe
 	group   *group
-	ooms    int // oom kills in the group before it started
+	ooms    int    // oom kills in the group before it started
+	proceed func() // closes what feeds its standard input, once; nil: nothing does
 }
 
 func (p *process) PID() int { return p.pid }
@@ -321,6 +339,13 @@ func (p *process) Memory() int64 {
 		return 0
 	}
 	return p.group.memory()
+}
+
+// Proceed ends the standard input of a program that began beside others.
+func (p *process) Proceed() {
+	if p.proceed != nil {
+		p.proceed()
+	}
 }
 
 // Terminate asks the program to end; one that has ended already is no error.
