@@ -30,6 +30,7 @@ import (
 	"github.com/bee-os/bee/pkg/build/folderlock"
 	"github.com/bee-os/bee/pkg/build/kernel"
 	"github.com/bee-os/bee/pkg/build/lock"
+	"github.com/bee-os/bee/pkg/build/microcode"
 )
 
 // Config is what an image is made of.
@@ -280,10 +281,10 @@ func inputs(entries []lock.Entry) []bom.Input {
 var loadsMicrocode = []string{"amd64"}
 
 // addMicrocode adds one file a processor maker, made of all that the packages
-// have, at the place where the kernel looks before anything is unpacked
-// (Documentation/arch/x86/microcode.rst). The folders above it are left out on
-// purpose: without them the kernel leaves the files alone when it unpacks the
-// image for good, and they take no RAM.
+// have (of Intel's each update once), at the place where the kernel looks
+// before anything is unpacked (Documentation/arch/x86/microcode.rst). The
+// folders above it are left out on purpose: without them the kernel leaves the
+// files alone when it unpacks the image for good, and they take no RAM.
 func addMicrocode(ctx context.Context, c Config, t *tree, b *bom.BOM) error {
 	if !slices.Contains(loadsMicrocode, c.Arch) {
 		fmt.Fprintf(c.Progress, "microcode: none, the kernel loads none on %s\n", c.Arch)
@@ -294,11 +295,16 @@ func addMicrocode(ctx context.Context, c Config, t *tree, b *bom.BOM) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range []struct{ dir, file string }{
-		{"intel-ucode", "GenuineIntel.bin"},
-		{"amd-ucode", "AuthenticAMD.bin"},
+	var intel microcode.Set
+	var amd []byte
+	for _, m := range []struct {
+		dir, file string
+		add       func(text []byte) error
+		all       *[]byte
+	}{
+		{"intel-ucode", "GenuineIntel.bin", intel.Add, &intel.Bytes},
+		{"amd-ucode", "AuthenticAMD.bin", func(text []byte) error { amd = append(amd, text...); return nil }, &amd},
 	} {
-		var all []byte
 		for i, tree := range trees {
 			dir := filepath.Join(tree, "usr/lib/firmware", m.dir)
 			files, err := fs.ReadDir(os.DirFS(dir), ".")
@@ -317,15 +323,17 @@ func addMicrocode(ctx context.Context, c Config, t *tree, b *bom.BOM) error {
 				if err != nil {
 					return fmt.Errorf("add microcode: %w", err)
 				}
-				all = append(all, text...)
+				if err := m.add(text); err != nil {
+					return fmt.Errorf("add microcode of %s %s: %s: %w; fetch it again: delete %s", entries[i].Name, entries[i].Version, f.Name(), err, tree)
+				}
 			}
 		}
-		if len(all) == 0 {
+		if len(*m.all) == 0 {
 			return fmt.Errorf("add microcode: no package of the group microcode in bee.lock has %s for %s; run `go tool mage lock`, or write Microcode: no", m.dir, c.Arch)
 		}
 		name := "kernel/x86/microcode/" + m.file
 		t.seen = map[string]bool{path.Dir(name): true}
-		if err := t.add(node{path: name, mode: typeFile | 0o644, text: all}); err != nil {
+		if err := t.add(node{path: name, mode: typeFile | 0o644, text: *m.all}); err != nil {
 			return err
 		}
 	}
