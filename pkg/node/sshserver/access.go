@@ -82,12 +82,11 @@ func AddKeys(root *os.Root, keys []Key) (passwordOff bool, err error) {
 	if len(keys) == 0 {
 		return false, errors.New("add SSH keys: none is given")
 	}
-	if err := root.MkdirAll(Dir, 0o755); err != nil {
-		return false, fmt.Errorf("make %s: %w", Dir, err)
+	free, err := lockDir(root)
+	if err != nil {
+		return false, err
 	}
-	if err := root.Chmod(Dir, 0o700); err != nil {
-		return false, fmt.Errorf("restrict %s: %w", Dir, err)
-	}
+	defer free()
 	var b strings.Builder
 	seen := KeySet{}
 	for _, k := range keys {

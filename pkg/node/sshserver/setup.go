@@ -8,6 +8,8 @@ import (
 	"path"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/bee-os/bee/pkg/bootparam"
 )
 
@@ -38,12 +40,11 @@ type Result struct {
 // else a random password. At its end sshd, which may run already, lets people in.
 func Setup(root *os.Root, params bootparam.Params) (Result, error) {
 	var res Result
-	if err := root.MkdirAll(Dir, 0o755); err != nil {
-		return res, fmt.Errorf("make %s: %w", Dir, err)
+	free, err := lockDir(root)
+	if err != nil {
+		return res, err
 	}
-	if err := root.Chmod(Dir, 0o700); err != nil {
-		return res, fmt.Errorf("restrict %s: %w", Dir, err)
-	}
+	defer free()
 	keys, err := setupKeys(root, params.SSHKeys, &res)
 	if err != nil {
 		return res, err
@@ -56,6 +57,34 @@ func Setup(root *os.Root, params bootparam.Params) (Result, error) {
 		return res, fmt.Errorf("tell sshd that it may let people in: %w", err)
 	}
 	return res, nil
+}
+
+// lockDir makes Dir, closed to others, and keeps other processes that change what
+// is in it waiting until free is called: two of them at once could leave the
+// console with a password that is not the hash's, or a password beside a key
+// that ends it (flock(2)).
+func lockDir(root *os.Root) (free func(), err error) {
+	if err := root.MkdirAll(Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make %s: %w", Dir, err)
+	}
+	if err := root.Chmod(Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("restrict %s: %w", Dir, err)
+	}
+	dir, err := root.Open(Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", Dir, err)
+	}
+	for {
+		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		dir.Close()
+		return nil, fmt.Errorf("lock %s: %w", Dir, err)
+	}
+	return func() { dir.Close() }, nil
 }
 
 func setupKeys(root *os.Root, fromParams []string, res *Result) (n int, err error) {
