@@ -65,8 +65,8 @@ func Fuzz(ctx context.Context) error {
 	return check.Fuzz(ctx, os.Getenv("FUZZTIME"), os.Getenv("FUZZPKG"), os.Stdout)
 }
 
-// Vuln asks the Go vulnerability database about every dependency (needs the internet).
-func Vuln(ctx context.Context) error { return check.Vuln(ctx, os.Stdout) }
+// Vuln asks the Go vulnerability database about every dependency (needs the internet, or a copy of it: BEE_VULNDB=folder or URL).
+func Vuln(ctx context.Context) error { return check.Vuln(ctx, os.Getenv("BEE_VULNDB"), os.Stdout) }
 
 // Bench measures boots, builds, audits and images beside others and prints medians; it never fails a test (BEE_BENCH=boots,banner,builds,audits,images,families: some of it; BEE_BENCH_ROUNDS=5; BEE_BOOSTER=folder with its programs).
 func Bench(ctx context.Context) error { return bench.Run(ctx, os.Getenv, os.Stdout) }

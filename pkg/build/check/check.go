@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,9 +62,34 @@ func Race(ctx context.Context, out io.Writer) error {
 	return run(ctx, out, []string{"CGO_ENABLED=1"}, args...)
 }
 
-// Vuln runs govulncheck, which asks the public Go vulnerability database.
-func Vuln(ctx context.Context, out io.Writer) error {
-	return run(ctx, out, nil, "tool", "govulncheck", "./...")
+// Vuln runs govulncheck. It asks the public Go vulnerability database, or a copy
+// of it (layout: go.dev/doc/security/vuln/database): db is its URL or folder.
+func Vuln(ctx context.Context, db string, out io.Writer) error {
+	args := []string{"tool", "govulncheck"}
+	if db != "" {
+		at, err := vulnDB(db)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-db="+at)
+	}
+	return run(ctx, out, nil, append(args, "./...")...)
+}
+
+// vulnDB is the URL of a copy of the database. Of a folder it checks that there
+// is one: govulncheck takes an empty folder for a database without entries.
+func vulnDB(db string) (string, error) {
+	if strings.Contains(db, "://") {
+		return db, nil
+	}
+	dir, err := filepath.Abs(db)
+	if err != nil {
+		return "", fmt.Errorf("find vulnerability database %s: %w", db, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "index", "db.json")); err != nil {
+		return "", fmt.Errorf("BEE_VULNDB names no copy of the Go vulnerability database: %w; its files are index/db.json, index/modules.json, ID/*.json", err)
+	}
+	return (&url.URL{Scheme: "file", Path: dir}).String(), nil
 }
 
 // Fuzz runs every fuzz target of the module for the given time each (a Go

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,5 +22,27 @@ func TestFuzzTime(t *testing.T) {
 		if err := checkFuzzTime(each); (err == nil) != good {
 			t.Errorf("FUZZTIME=%s: %v", each, err)
 		}
+	}
+}
+
+func TestVulnDB(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a copy")
+	if _, err := vulnDB(dir); err == nil || !strings.Contains(err.Error(), "BEE_VULNDB") {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "index"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vulnDB(dir); err == nil || !strings.Contains(err.Error(), "index/db.json") {
+		t.Errorf("a folder without a database: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "index/db.json"), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := vulnDB(dir); err != nil || got != "file://"+strings.ReplaceAll(dir, " ", "%20") {
+		t.Errorf("a folder: %q, %v", got, err)
+	}
+	if got, err := vulnDB("https://vuln.example.org"); err != nil || got != "https://vuln.example.org" {
+		t.Errorf("a URL: %q, %v", got, err)
 	}
 }
